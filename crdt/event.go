@@ -1,0 +1,113 @@
+package crdt
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// Event is one write or removal of one record. It is immutable: two events
+// of one record with one dot are the same event.
+type Event struct {
+	Dot
+	// Time breaks ties between concurrent events.
+	Time Timestamp
+	// Removed marks a removal; it has no value. No fold reads removals.
+	Removed bool
+	// Value is opaque to everything but the lens of the record's type.
+	Value []byte
+	// Ext holds fields that a later release added, as msgpack elements one
+	// behind the other; they are carried byte for byte.
+	Ext []byte
+}
+
+// The on-disk and on-wire form of an event:
+//
+//	event = array(4 + e) writer-index seq time value *ext
+//	value = bytes, or nil for a removal
+//
+// The index names a writer in a table that the container keeps: the store's
+// interned writers on disk, the frame's own table on the wire.
+const (
+	eventFields    = 4
+	maxEventFields = eventFields + 16
+)
+
+// AppendEvent appends e with index in the place of its writer.
+func AppendEvent(dst []byte, e *Event, index uint64) []byte {
+	dst = AppendArray(dst, eventFields+countElements(e.Ext))
+	dst = AppendUint(dst, index)
+	return appendEventTail(dst, e)
+}
+
+func appendEventTail(dst []byte, e *Event) []byte {
+	dst = AppendUint(dst, e.Seq)
+	dst = AppendUint(dst, uint64(e.Time))
+	if e.Removed {
+		dst = AppendNil(dst)
+	} else {
+		dst = AppendBytes(dst, e.Value)
+	}
+	return append(dst, e.Ext...)
+}
+
+// countElements counts the msgpack elements in b, which a Reader checked.
+func countElements(b []byte) (n int) {
+	if len(b) == 0 {
+		return 0
+	}
+	for r := NewReader(b); r.More(); n++ {
+		r.Raw()
+	}
+	return n
+}
+
+// ReadEvent reads what AppendEvent wrote; writer turns an index into a
+// writer and reports whether there is one. Value and Ext alias the input.
+func ReadEvent(r *Reader, writer func(index uint64) (WriterID, bool)) (e Event) {
+	n := r.Array(maxEventFields)
+	if r.Err() == nil && n < eventFields {
+		r.Fail(fmt.Sprintf("event of %d fields, want at least %d", n, eventFields))
+	}
+	index := r.Uint()
+	w, ok := writer(index)
+	if !ok {
+		r.Fail(fmt.Sprintf("event of writer %d, which is not in the table", index))
+	}
+	e.Writer, e.Seq, e.Time = w, r.Uint(), Timestamp(r.Uint())
+	if e.Seq == 0 {
+		r.Fail("event with sequence number 0")
+	}
+	if e.Removed = r.Nil(); !e.Removed {
+		e.Value = r.Bytes(MaxValueBytes)
+	}
+	if n > eventFields && r.Err() == nil {
+		rest := r.Rest()
+		for range n - eventFields {
+			r.Raw()
+		}
+		e.Ext = rest[: len(rest)-len(r.Rest()) : len(rest)-len(r.Rest())]
+		if len(e.Ext) > MaxExtBytes {
+			r.Fail(fmt.Sprintf("%d bytes of further fields, at most %d are allowed", len(e.Ext), MaxExtBytes))
+		}
+	}
+	if r.Err() != nil {
+		return Event{}
+	}
+	return e
+}
+
+// compareContent orders events of one dot by what they hold. They should be
+// equal; where a faulty peer made two contents for one dot, every node keeps
+// the same one.
+func (e *Event) compareContent(o *Event) int {
+	return bytes.Compare(appendEventTail(nil, e), appendEventTail(nil, o))
+}
+
+// Later reports whether e beats o among concurrent events: by time, then by
+// dot.
+func (e *Event) Later(o *Event) bool {
+	if e.Time != o.Time {
+		return e.Time > o.Time
+	}
+	return e.Dot.Compare(o.Dot) > 0
+}

@@ -1,0 +1,55 @@
+package crdt
+
+import (
+	"errors"
+	"iter"
+)
+
+// Errors that lenses answer with; callers branch on them.
+var (
+	// ErrMissing says that nothing is at the path.
+	ErrMissing = errors.New("not found")
+	// ErrWrongType says that nothing of the type asked for is at the path,
+	// but something of another type is. Errors name both.
+	ErrWrongType = errors.New("another type is at this path")
+	// ErrOverflow says that an amount does not fit its counter.
+	ErrOverflow = errors.New("overflow")
+	// ErrValue says that a value cannot be stored or does not decode.
+	ErrValue = errors.New("invalid value")
+)
+
+// Entry is a record and its key.
+type Entry struct {
+	Key    Key
+	Record Record
+}
+
+// View is a consistent read of one namespace. Lenses read through it.
+// Records that it returns must not be modified, and are valid as long as the
+// View is.
+type View interface {
+	// Get returns the record at k, removals included, or nil.
+	Get(k Key) (Record, error)
+	// Scan yields the records in s in key order, removals included. It
+	// stops after the first error.
+	Scan(s Span) iter.Seq2[Entry, error]
+	// Last returns the record with the greatest key in s.
+	Last(s Span) (e Entry, ok bool, err error)
+	// NodeOf returns the node that a writer is a run of.
+	NodeOf(w WriterID) (NodeID, bool)
+}
+
+// Tx is a View that also writes. Its reads see its writes. All that it writes
+// shares one dot, and becomes visible together, here and at every peer.
+type Tx interface {
+	View
+	// Put makes value the only event of k: it supersedes what is there. It
+	// keeps no reference to value.
+	Put(k Key, value []byte) error
+	// Remove supersedes what is at k by a removal.
+	Remove(k Key) error
+	// Writer returns the writer of this transaction's events.
+	Writer() WriterID
+	// Node returns the node that Writer is a run of.
+	Node() NodeID
+}
