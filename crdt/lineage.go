@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -101,6 +102,9 @@ func (w *WriterRecord) Equal(o *WriterRecord) bool {
 type Lineage struct {
 	records map[WriterID]*WriterRecord
 }
+
+// Clone returns a lineage with the same records.
+func (l *Lineage) Clone() *Lineage { return &Lineage{records: maps.Clone(l.records)} }
 
 // Get returns the record of w, or nil. It must not be modified.
 func (l *Lineage) Get(w WriterID) *WriterRecord { return l.records[w] }

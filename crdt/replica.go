@@ -1,0 +1,246 @@
+package crdt
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+var (
+	// ErrWriterSpent says that a replica may not write: its writer is
+	// another one's, or was used before. Restart gives it a new one.
+	ErrWriterSpent = errors.New("this writer cannot write any more")
+	// ErrTxEnded says that a transaction was used after its end.
+	ErrTxEnded = errors.New("the transaction has ended")
+)
+
+// Replica is one node's copy of one namespace, in memory: the types, the
+// vector and the lineage without disk and network. It is for trying and
+// testing types, and for programs that move deltas themselves. Updates cost
+// O(log n) in the records held, a View or a Clone O(1) in them. Not safe for
+// concurrent use; Views stay as they are while the replica goes on.
+type Replica struct {
+	node    NodeID
+	key     ed25519.PrivateKey // nil: writer records are not signed
+	writer  WriterID
+	begun   bool // the writer's record is in the lineage
+	spent   bool // somebody else may write with this writer
+	clock   Clock
+	foreign Timestamp // the greatest timestamp merged, for the clock to observe
+	vector  Vector    // expanded
+	lineage *Lineage
+	root    *tree
+}
+
+// maxSkewMillis is how far foreign timestamps pull the clock of a Replica: a
+// minute, as in the durable one.
+const maxSkewMillis = 60_000
+
+// NewReplica returns an empty replica of node, whose first run writes as
+// writer. A writer must never be used twice, by anyone. Its writer records
+// are not signed, nor does it check the signatures of others: in one process
+// there is nobody to be protected from.
+func NewReplica(node NodeID, writer WriterID) *Replica {
+	return &Replica{
+		node: node, writer: writer,
+		clock:  Clock{MaxSkewMillis: maxSkewMillis},
+		vector: Vector{}, lineage: &Lineage{},
+	}
+}
+
+// NewSignedReplica returns an empty replica of the node with the given key.
+// It signs its writer records, and Merge refuses those of others that are not
+// signed by their nodes.
+func NewSignedReplica(key ed25519.PrivateKey, writer WriterID) *Replica {
+	r := NewReplica(NodeID(key.Public().(ed25519.PublicKey)), writer)
+	r.key = key
+	return r
+}
+
+// Node returns the node that r is a replica of.
+func (r *Replica) Node() NodeID { return r.node }
+
+// Writer returns the writer of r's present run.
+func (r *Replica) Writer() WriterID { return r.writer }
+
+// Vector returns the expanded vector of all that r covers.
+func (r *Replica) Vector() Vector { return r.vector.Clone() }
+
+// Lineage returns the writer records that r knows. It must not be modified.
+func (r *Replica) Lineage() *Lineage { return r.lineage }
+
+// Restart begins a new run, which writes as writer. Its parents are what r
+// covers of its node at its first write.
+func (r *Replica) Restart(writer WriterID) {
+	r.writer, r.begun, r.spent = writer, false, false
+}
+
+// Clone returns a copy, such as a backup or a disk image is. It has the same
+// node, and no writer: before it writes it must Restart.
+func (r *Replica) Clone() *Replica {
+	c := *r
+	c.vector, c.lineage = r.vector.Clone(), r.lineage.Clone()
+	c.spent = true
+	return &c
+}
+
+// Update runs fn as one transaction: all of its writes share one dot, and are
+// visible together when Update returns nil. If fn returns an error nothing
+// has happened, and Update returns it. A transaction that writes nothing
+// leaves no trace. The wall clock is in milliseconds since 1970.
+func (r *Replica) Update(wallMillis int64, fn func(Tx) error) error {
+	if r.spent || (!r.begun && r.lineage.Get(r.writer) != nil) {
+		return fmt.Errorf("%w: %s", ErrWriterSpent, r.writer)
+	}
+	r.clock.Observe(r.foreign, wallMillis)
+	tx := &memTx{
+		memView: memView{r.root, r.lineage},
+		dot:  Dot{r.writer, r.vector[r.writer] + 1},
+		time: r.clock.Now(wallMillis),
+		node: r.node,
+	}
+	err := fn(tx)
+	tx.ended = true
+	if err != nil || tx.root == r.root {
+		return err
+	}
+	if !r.begun {
+		if err := r.begin(tx.time); err != nil {
+			return err
+		}
+	}
+	r.root = tx.root
+	r.vector.Advance(tx.dot.Writer, tx.dot.Seq)
+	return nil
+}
+
+// begin adds the present writer's record to the lineage.
+func (r *Replica) begin(now Timestamp) error {
+	rec := &WriterRecord{
+		Writer: r.writer, Node: r.node,
+		Parents: r.lineage.Parents(r.vector, r.node), Started: now,
+	}
+	if r.key != nil {
+		copy(rec.Signature[:], ed25519.Sign(r.key, rec.SigningBytes()))
+	}
+	if err := r.lineage.Add(rec); err != nil {
+		return err
+	}
+	r.begun = true
+	return nil
+}
+
+// View returns the present state. It stays as it is when r goes on.
+func (r *Replica) View() View { return &memView{r.root, r.lineage} }
+
+// Bytes returns the canonical encoding of all that r holds: the expanded
+// vector, and the records, removals included. Replicas that cover the same
+// transactions return equal bytes.
+func (r *Replica) Bytes() []byte {
+	b := AppendVector(nil, r.vector)
+	r.root.scan(AllKeys, func(e Entry) bool {
+		b = AppendCanonical(AppendBytes(b, []byte(e.Key)), e.Record)
+		return true
+	})
+	return b
+}
+
+// Digest returns the digest of what can be read: see Digest.
+func (r *Replica) Digest() [sha256.Size]byte {
+	d, err := Digest(r.View())
+	if err != nil {
+		panic("crdt: a view of memory failed: " + err.Error())
+	}
+	return d
+}
+
+// Digest returns the SHA-256 over the keys of all records of v that have a
+// visible event, each with the canonical encoding of these events. Removals
+// are left out, since nodes collect them at different times; nodes with equal
+// vectors have equal digests. The error is that of the scan.
+func Digest(v View) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	var buf []byte
+	for e, err := range v.Scan(AllKeys) {
+		if err != nil {
+			return sum, fmt.Errorf("digest: %w", err)
+		}
+		visible := e.Record.Visible()
+		if len(visible) == 0 {
+			continue
+		}
+		buf = AppendCanonical(AppendBytes(buf[:0], []byte(e.Key)), visible)
+		h.Write(buf)
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
+}
+
+// memView implements View over a tree that does not change.
+type memView struct {
+	root    *tree
+	lineage *Lineage
+}
+
+func (v *memView) Get(k Key) (Record, error) { return v.root.get(k), nil }
+
+func (v *memView) Scan(s Span) iter.Seq2[Entry, error] {
+	root := v.root // a transaction's own writes do not move the scan under it
+	return func(yield func(Entry, error) bool) {
+		root.scan(s, func(e Entry) bool { return yield(e, nil) })
+	}
+}
+
+func (v *memView) Last(s Span) (Entry, bool, error) {
+	if t := v.root.last(s); t != nil {
+		return t.Entry, true, nil
+	}
+	return Entry{}, false, nil
+}
+
+func (v *memView) NodeOf(w WriterID) (NodeID, bool) { return v.lineage.Node(w) }
+
+// memTx implements Tx: it goes from tree to tree, and Update keeps the last.
+type memTx struct {
+	memView
+	dot   Dot
+	time  Timestamp
+	node  NodeID
+	ended bool
+}
+
+func (tx *memTx) Put(k Key, value []byte) error {
+	if len(value) > MaxValueBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValue, len(value), MaxValueBytes)
+	}
+	return tx.write(k, Event{Dot: tx.dot, Time: tx.time, Value: append([]byte{}, value...)})
+}
+
+func (tx *memTx) Remove(k Key) error {
+	return tx.write(k, Event{Dot: tx.dot, Time: tx.time, Removed: true})
+}
+
+func (tx *memTx) write(k Key, e Event) error {
+	if tx.ended {
+		return ErrTxEnded
+	}
+	if _, _, _, err := k.Split(); err != nil {
+		return err
+	}
+	tx.root = tx.root.put(Entry{k, Record{e}})
+	return nil
+}
+
+func (tx *memTx) Writer() WriterID { return tx.dot.Writer }
+
+func (tx *memTx) Node() NodeID { return tx.node }
+
+// NodeOf knows the transaction's own writer, whose record comes with the
+// commit.
+func (tx *memTx) NodeOf(w WriterID) (NodeID, bool) {
+	if w == tx.dot.Writer {
+		return tx.node, true
+	}
+	return tx.memView.NodeOf(w)
+}
