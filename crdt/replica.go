@@ -97,9 +97,9 @@ func (r *Replica) Update(wallMillis int64, fn func(Tx) error) error {
 	r.clock.Observe(r.foreign, wallMillis)
 	tx := &memTx{
 		memView: memView{r.root, r.lineage},
-		dot:  Dot{r.writer, r.vector[r.writer] + 1},
-		time: r.clock.Now(wallMillis),
-		node: r.node,
+		dot:     Dot{r.writer, r.vector[r.writer] + 1},
+		time:    r.clock.Now(wallMillis),
+		node:    r.node,
 	}
 	err := fn(tx)
 	tx.ended = true
