@@ -1,0 +1,93 @@
+package house
+
+import "strings"
+
+// A room is a folder, or a folder with all below it where the name ends in
+// "/...", and what the packages in it may import. Within a room imports are
+// free.
+type room struct {
+	dir   string
+	rooms []string // other rooms of this module that it may import
+	libs  []string // modules of others that it may import
+	tests []string // rooms and modules that its _test.go files may import too
+	pure  bool     // whether its own files are kept from the world outside: purity.go
+}
+
+// The modules that more than one row names.
+const (
+	msgpack = "github.com/vmihailenco/msgpack/v5"
+	pebble  = "github.com/cockroachdb/pebble/v2"
+	rapid   = "pgregory.net/rapid"
+	scripts = "github.com/rogpeppe/go-internal"
+)
+
+// plan is the house: who may import whom, and which library lives where. It
+// reads from the bottom up, and nothing in it points up.
+//
+//	crdt <- store <- replica -> transport
+//	crdt <- replica/protocol <- replica
+//	cmd, examples -> what a user could import
+var plan = []room{
+	{dir: "crdt", libs: []string{msgpack}, tests: []string{"crdt/crdttest", rapid}, pure: true},
+	{dir: "crdt/crdttest", rooms: []string{"crdt"}, libs: []string{rapid}},
+	{
+		dir:   "store",
+		rooms: []string{"crdt"},
+		libs:  []string{pebble, "golang.org/x/sys"},
+		tests: []string{"crdt/crdttest", rapid},
+	},
+	{
+		dir:   "transport",
+		rooms: []string{"crdt"},
+		libs:  []string{"github.com/quic-go/quic-go"},
+		tests: []string{"transport/simnet", rapid},
+	},
+	{dir: "transport/simnet", rooms: []string{"transport", "crdt"}, tests: []string{rapid}},
+	{dir: "replica/protocol", rooms: []string{"crdt"}, tests: []string{rapid}, pure: true},
+	{
+		dir:   "replica",
+		rooms: []string{"crdt", "store", "transport", "replica/protocol"},
+		libs:  []string{pebble, msgpack},
+		tests: []string{"crdt/crdttest", "transport/simnet", rapid},
+	},
+	{
+		dir:   "cmd/...",
+		rooms: []string{"replica", "crdt", "transport"},
+		libs:  []string{"github.com/spf13/cobra", "golang.org/x/term", msgpack},
+		tests: []string{scripts, rapid},
+	},
+	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
+	{dir: "internal/house", tests: []string{scripts}},
+}
+
+// roomOf returns the room that holds the folder, or nil.
+func roomOf(folder string) *room {
+	for i := range plan {
+		if plan[i].holds(folder) {
+			return &plan[i]
+		}
+	}
+	return nil
+}
+
+func (r *room) holds(folder string) bool {
+	if top, ok := strings.CutSuffix(r.dir, "/..."); ok {
+		return within(folder, top)
+	}
+	return folder == r.dir
+}
+
+// within tells whether path is dir or lies below it.
+func within(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, dir)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+func withinAny(path string, dirs []string) bool {
+	for _, dir := range dirs {
+		if within(path, dir) {
+			return true
+		}
+	}
+	return false
+}
