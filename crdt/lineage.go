@@ -204,7 +204,9 @@ func (l *Lineage) Normalize(v Vector) Vector {
 }
 
 // Parents returns the parents of a new writer of node in a namespace with the
-// expanded vector v: the node's own entries in normal form, ordered.
+// expanded vector v: the node's own entries in normal form, ordered. Beyond
+// MaxParents branches the rest stay branches: the vector keeps entries for
+// them, and a later run joins them.
 func (l *Lineage) Parents(v Vector, node NodeID) []Dot {
 	own := Vector{}
 	for w, s := range v {
@@ -212,7 +214,8 @@ func (l *Lineage) Parents(v Vector, node NodeID) []Dot {
 			own[w] = s
 		}
 	}
-	return l.Normalize(own).Entries()
+	parents := l.Normalize(own).Entries()
+	return parents[:min(len(parents), MaxParents)]
 }
 
 // Since returns the records of the writers that v covers and since does not,

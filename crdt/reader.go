@@ -81,7 +81,8 @@ func (r *Reader) code() byte {
 	return 0xc1 // never a valid first byte; an error is recorded already
 }
 
-// back undoes the read of one code, so that an error names its place.
+// unexpected records that the code read last starts no want. The code is put
+// back, so that the error names its place.
 func (r *Reader) unexpected(want string) {
 	if r.err == nil {
 		r.pos--
@@ -308,10 +309,6 @@ func (r *Reader) Raw() []byte {
 }
 
 func (r *Reader) skip(depth int) {
-	if depth > MaxDepth {
-		r.Fail(fmt.Sprintf("nested deeper than %d", MaxDepth))
-		return
-	}
 	c := r.code()
 	if r.err != nil {
 		return
@@ -325,7 +322,10 @@ func (r *Reader) skip(depth int) {
 		r.body(n, len(r.buf))
 		return
 	}
-	if n > uint64(len(r.buf)-r.pos)/each {
+	if depth == MaxDepth {
+		r.Fail(fmt.Sprintf("nested deeper than %d", MaxDepth))
+	}
+	if r.err == nil && n > uint64(len(r.buf)-r.pos)/each {
 		r.Fail("more elements than the input could hold")
 	}
 	for i := uint64(0); i < n*each && r.err == nil; i++ {
