@@ -25,6 +25,9 @@ const (
 	MaxVectorEntries = 1 << 18
 	// MaxParents bounds the branches of its own node that one writer joins.
 	MaxParents = 1 << 12
+	// MaxDeltaEntries bounds the records of one encoded Delta, which is held
+	// in memory as a whole. Longer ones are the sync protocol's to stream.
+	MaxDeltaEntries = 1 << 24
 	// MaxNamespaceBytes bounds a namespace's name.
 	MaxNamespaceBytes = 128
 	// MaxExtBytes bounds the fields of an event that this release does not
