@@ -1,0 +1,96 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ballast is a file that holds room back on the disk. When the disk is full
+// it is given up, once, so that what Pebble has under way (a WAL, the flush
+// of the memtables, the MANIFEST) can end without an error; new writes are
+// refused until it is in place again. CockroachDB and Pebble (vfs.OnDiskFull)
+// use the same means.
+type ballast struct {
+	fs    vfs.FS // the disk itself, below OnDiskFull
+	name  string
+	bytes int64
+}
+
+const (
+	ballastFile = "BALLAST"
+	// ballastHeadroom is for what is not a memtable: MANIFEST edits, table
+	// indexes and filters, the directory itself.
+	ballastHeadroom = 2 << 20
+)
+
+// ballastBytes returns the room that suffices for all that Pebble has under
+// way: memTables memtables to flush, the one that is being filled as WAL
+// (preallocated at 1.1 times a memtable), and the headroom.
+func ballastBytes(memTableBytes int64) int64 {
+	return memTables*memTableBytes + memTableBytes*11/10 + ballastHeadroom
+}
+
+// release gives the room back to the disk.
+func (b *ballast) release() error {
+	if err := b.fs.Remove(b.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", b.name, err)
+	}
+	return nil
+}
+
+// restore takes the room again, or fails with ErrDiskFull if it is not
+// there with some more for the writes that come.
+func (b *ballast) restore() error {
+	if err := b.release(); err != nil {
+		return err
+	}
+	dir, want := b.fs.PathDir(b.name), b.bytes+ballastHeadroom
+	use, err := b.fs.GetDiskUsage(dir)
+	if err == nil && use.AvailBytes < uint64(want) {
+		return fmt.Errorf("%w: %s has %d bytes left, the store wants %d to go on",
+			ErrDiskFull, dir, use.AvailBytes, want)
+	}
+	if err := b.fill(); err != nil {
+		return errors.Join(err, b.release())
+	}
+	return nil
+}
+
+// fill makes the file anew. Blocks are reserved, not written, where the
+// filesystem can do that: they cost no flash.
+func (b *ballast) fill() error {
+	f, err := b.fs.Create(b.name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return b.fillError(err)
+	}
+	err = f.Preallocate(0, b.bytes)
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
+		err = b.writeZeros(f)
+	}
+	return b.fillError(errors.Join(err, f.Close()))
+}
+
+func (b *ballast) writeZeros(f vfs.File) error {
+	zeros := make([]byte, 64<<10)
+	for left := b.bytes; left > 0; left -= int64(len(zeros)) {
+		if _, err := f.Write(zeros[:min(left, int64(len(zeros)))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *ballast) fillError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: no room for %s: %w", ErrDiskFull, b.name, err)
+	default:
+		return fmt.Errorf("fill %s: %w", b.name, err)
+	}
+}

@@ -1,0 +1,355 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Bounds of the engine.
+const (
+	// defaultCacheBytes and defaultMemTableBytes suit a device with 64 MiB
+	// to spare. Pebble takes its memtables out of the cache, so the cache
+	// must be well above memTables memtables; a memtable of 1 MiB would
+	// halve the rate of writes.
+	defaultCacheBytes    = 16 << 20
+	defaultMemTableBytes = 4 << 20
+	// minMemTableBytes: a batch of half a memtable is logged and flushed by
+	// itself, so below this every transaction would make a table.
+	minMemTableBytes = 256 << 10
+	// memTables is how many memtables there may be, the active one
+	// included, before writes wait for a flush: Pebble's own default. The
+	// ballast is sized by it.
+	memTables = 2
+	// maxOpenFiles bounds the tables that are open at a time. A store of a
+	// million keys has about twenty.
+	maxOpenFiles = 256
+	// maxManifestBytes: the MANIFEST is replayed at Open, and its edits are
+	// about 100 bytes; 4 MiB replay in milliseconds.
+	maxManifestBytes = 4 << 20
+	// bloomBits per key make one probe in a hundred read a block in vain,
+	// and double or triple reads of keys that are not there.
+	bloomBits = 10
+	// pebbleFormat is 24. It is pinned, since a later Pebble's newest would
+	// make stores that this release's binaries cannot open.
+	pebbleFormat = pebble.FormatValueSeparation
+
+	lockFile = "LOCK"
+	dataDir  = "data"
+)
+
+// engineOptions are the options of an engine; the zero value works.
+type engineOptions struct {
+	FS                        vfs.FS      // nil: the real one
+	CacheBytes, MemTableBytes int64       // 0: 16 MiB, 4 MiB
+	Report                    func(error) // told of each fault once; may be called with locks held, must not block nor call back
+}
+
+// engine is Pebble under the rule that no fault of the disk ends the process
+// and none is acknowledged as success. Reads go to DB directly, and their
+// errors through readError. Writes go through apply, wait, sync and ingest
+// only. Safe for concurrent use, until Close.
+type engine struct {
+	DB *pebble.DB
+	FS vfs.FS // the guarded one: for tables that will be ingested
+
+	faults  *faults
+	ballast *ballast
+	lock    io.Closer
+
+	gate   sync.RWMutex // held shared while Pebble is called to write
+	closed bool         // under gate
+}
+
+// openEngine opens the store's directory, and makes it if there is none. It
+// fails with ErrInUse, ErrNewerFormat, ErrDamaged or ErrDiskFull, or the
+// error of the filesystem. It refuses a newer format before it writes.
+func openEngine(dir string, o engineOptions) (*engine, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dir, err)
+		}
+		dir = abs
+	}
+	if _, err := readFormat(o.FS, dir); err != nil {
+		return nil, err
+	}
+	if err := makeDir(o.FS, dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	if o.FS == vfs.Default { // the lock of a process goes by name
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = real
+		}
+	}
+	lock, err := lockDir(o.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := openLocked(dir, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), lock.Close())
+	}
+	e.lock = lock
+	return e, nil
+}
+
+// makeDir makes dir, and the entries of what it made durable.
+func makeDir(fsys vfs.FS, dir string) error {
+	var sync []string // parents of what is missing, the innermost first
+	for d := dir; ; {
+		if _, err := fsys.Stat(d); err == nil || fsys.PathDir(d) == d {
+			break
+		}
+		d = fsys.PathDir(d)
+		sync = append(sync, d)
+	}
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, d := range sync {
+		if err := syncDir(fsys, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockDir takes the directory for this engine alone, among processes and
+// within this one.
+func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
+	lock, err := fsys.Lock(fsys.PathJoin(dir, lockFile))
+	var path *fs.PathError
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.As(err, &path): // not the lock, but its file
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return nil, fmt.Errorf("%w: %s: %w", ErrInUse, dir, err)
+}
+
+func openLocked(dir string, o engineOptions) (*engine, error) {
+	state, err := readFormat(o.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	data := o.FS.PathJoin(dir, dataDir)
+	if state != stateReady {
+		if err := create(dir, data, state, o); err != nil {
+			return nil, err
+		}
+	}
+	e, err := openPebble(dir, data, o, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.ballast.restore(); err != nil {
+		e.faults.setFull(true)
+	}
+	return e, nil
+}
+
+// create makes an empty Pebble and closes it: the first WAL of a new one has
+// no sync chunks, so that damage in it would go unseen. The FORMAT file is
+// there first and says so: what a crash leaves in between is made anew.
+func create(dir, data, state string, o engineOptions) error {
+	if state == "" {
+		if ls, err := o.FS.List(data); err == nil && len(ls) > 0 {
+			return fmt.Errorf("%w: %s holds data but no %s file", ErrDamaged, dir, formatFile)
+		}
+		if err := writeFormat(o.FS, dir, stateCreating); err != nil {
+			return err
+		}
+	}
+	if err := o.FS.RemoveAll(data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what an interrupted creation left: %w", err)
+	}
+	e, err := openPebble(dir, data, o, false)
+	if err != nil {
+		return err
+	}
+	if err := e.Close(); err != nil {
+		return err
+	}
+	return writeFormat(o.FS, dir, stateReady)
+}
+
+// openPebble opens Pebble on a guard of its own.
+func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error) {
+	mem := max(orDefault(o.MemTableBytes, defaultMemTableBytes), minMemTableBytes)
+	e := &engine{faults: newFaults(o.Report)}
+	e.ballast = &ballast{fs: o.FS, name: o.FS.PathJoin(dir, ballastFile), bytes: ballastBytes(mem)}
+	e.FS = newGuard(vfs.OnDiskFull(o.FS, e.giveUpBallast), e.faults)
+	db, err := pebble.Open(data, e.pebbleOptions(o, mem, exists))
+	if err == nil {
+		e.DB = db
+		if err = e.faults.fatal(); err == nil {
+			return e, nil
+		}
+		return nil, errors.Join(err, e.Close())
+	}
+	if fault := e.faults.fatal(); fault != nil {
+		return nil, fault
+	}
+	return nil, openError(err)
+}
+
+func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.Options {
+	p := &pebble.Options{
+		FS:                          e.FS,
+		Logger:                      e.faults,
+		EventListener:               e.faults.listener(),
+		FormatMajorVersion:          pebbleFormat,
+		ErrorIfNotExists:            exists,
+		CacheSize:                   orDefault(o.CacheBytes, defaultCacheBytes),
+		MemTableSize:                uint64(mem),
+		MemTableStopWritesThreshold: memTables,
+		MaxOpenFiles:                maxOpenFiles,
+		MaxManifestFileSize:         maxManifestBytes,
+	}
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	return p
+}
+
+func orDefault(v, def int64) int64 {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// openError tells damage from other errors of opening Pebble. Pebble marks
+// checksums that do not match; a table that is missing or short it only says
+// in words.
+func openError(err error) error {
+	damaged := pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) ||
+		errors.Is(err, pebble.ErrDBDoesNotExist) || strings.Contains(err.Error(), "object size mismatch")
+	if damaged && !errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// giveUpBallast is called when a write found no room, before it is repeated.
+func (e *engine) giveUpBallast() {
+	if err := e.ballast.release(); err != nil {
+		e.faults.report(err)
+	}
+	e.faults.setFull(true)
+}
+
+// fault returns nil, or why writes are refused for the rest of this run; it
+// wraps ErrHalted. Nothing may be acknowledged as durable before it was asked
+// after the fsync; apply, wait, sync and ingest do.
+func (e *engine) fault() error { return e.faults.fatal() }
+
+// admit returns nil if writes are taken, else why not: the fault, ErrDiskFull
+// or ErrClosed. On a full disk it looks whether there is room again, and goes
+// on if so. Call it before work on a write; apply and ingest do too.
+func (e *engine) admit() error {
+	if err := e.faults.fatal(); err != nil {
+		return err
+	}
+	if e.faults.closed.Load() {
+		return ErrClosed
+	}
+	if !e.faults.full.Load() {
+		return nil
+	}
+	if err := e.ballast.restore(); err != nil {
+		return err
+	}
+	e.faults.setFull(false)
+	return nil
+}
+
+// write calls Pebble with the engine held open.
+func (e *engine) write(call func() error) error {
+	if err := e.admit(); err != nil {
+		return err
+	}
+	e.gate.RLock()
+	defer e.gate.RUnlock()
+	if e.closed {
+		return ErrClosed
+	}
+	return call()
+}
+
+// apply makes a batch visible. If durable, its fsync is under way when apply
+// returns, and wait must be called for it before the batch is closed; else
+// the next sync makes it durable. An error says that nothing was applied.
+func (e *engine) apply(b *pebble.Batch, durable bool) error {
+	return e.write(func() error {
+		if durable {
+			return e.DB.ApplyNoSyncWait(b, pebble.Sync)
+		}
+		return e.DB.Apply(b, pebble.NoSync)
+	})
+}
+
+// wait returns nil once a batch that was applied as durable, and all that was
+// applied before it, is on disk. After an error that is unknown.
+func (e *engine) wait(b *pebble.Batch) error {
+	err := b.SyncWait()
+	if fault := e.faults.fatal(); fault != nil {
+		return fault
+	}
+	return err
+}
+
+// sync returns nil once all that was applied before is on disk.
+func (e *engine) sync() error {
+	err := e.write(func() error { return e.DB.LogData(nil, pebble.Sync) })
+	if fault := e.faults.fatal(); fault != nil {
+		return fault
+	}
+	return err
+}
+
+// ingest makes the tables visible and durable together, and removes their
+// files. They were written through FS, fsynced, and are on the same disk.
+func (e *engine) ingest(ctx context.Context, tables []string) error {
+	err := e.write(func() error { return e.DB.Ingest(ctx, tables) })
+	if fault := e.faults.fatal(); fault != nil {
+		return fault
+	}
+	return err
+}
+
+// Close ends the engine, also after a fault: it returns the fault then. All
+// iterators, snapshots and batches must be closed before. A second Close does
+// nothing.
+func (e *engine) Close() error {
+	e.faults.closed.Store(true)
+	e.faults.wake()
+	e.gate.Lock()
+	defer e.gate.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	if e.faults.wedged.Load() {
+		return e.faults.fatal() // the lock stays: so does the DB
+	}
+	err := e.DB.Close()
+	if e.lock != nil {
+		err = errors.Join(err, e.lock.Close())
+	}
+	return errors.Join(e.faults.fatal(), err)
+}

@@ -1,0 +1,80 @@
+package store
+
+import "github.com/cockroachdb/pebble/v2/vfs"
+
+// guardedFile is a file, or an open directory, on the disk below a guard.
+// Once the disk is frozen an essential one takes everything and writes
+// nothing, and any other one fails.
+type guardedFile struct {
+	vfs.File
+	guard     *guard
+	name      string
+	essential bool
+}
+
+// do runs a mutation under the guard's rule.
+func (f *guardedFile) do(op string, mutate func() error) error {
+	if f.guard.faults.frozen.Load() {
+		return f.whenFrozen()
+	}
+	err := mutate()
+	if err == nil || f.guard.failed(op, f.name, f.essential, err) {
+		return nil
+	}
+	return err
+}
+
+func (f *guardedFile) whenFrozen() error {
+	if f.essential {
+		return nil
+	}
+	return f.guard.faults.fatal()
+}
+
+// Write implements vfs.File.
+func (f *guardedFile) Write(p []byte) (n int, err error) {
+	err = f.do("write", func() error { n, err = f.File.Write(p); return err })
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+// WriteAt implements vfs.File.
+func (f *guardedFile) WriteAt(p []byte, at int64) (n int, err error) {
+	err = f.do("write", func() error { n, err = f.File.WriteAt(p, at); return err })
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+// Sync implements vfs.File.
+func (f *guardedFile) Sync() error { return f.do("sync", f.File.Sync) }
+
+// SyncData implements vfs.File.
+func (f *guardedFile) SyncData() error { return f.do("sync", f.File.SyncData) }
+
+// SyncTo implements vfs.File.
+func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
+	err = f.do("sync", func() error { full, err = f.File.SyncTo(length); return err })
+	return full, err
+}
+
+// Preallocate implements vfs.File. Pebble ignores its error: a write that
+// finds no room says so itself.
+func (f *guardedFile) Preallocate(offset, length int64) error {
+	if f.guard.faults.frozen.Load() {
+		return nil
+	}
+	return f.File.Preallocate(offset, length)
+}
+
+// Close implements vfs.File. The file is closed even when frozen.
+func (f *guardedFile) Close() error {
+	err := f.File.Close()
+	if err == nil || f.guard.faults.frozen.Load() || f.guard.failed("close", f.name, f.essential, err) {
+		return nil
+	}
+	return err
+}
