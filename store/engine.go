@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +30,12 @@ const (
 	// included, before writes wait for a flush: Pebble's own default. The
 	// ballast is sized by it.
 	memTables = 2
+	// maxLevel0: every read looks through all sublevels of level 0, so
+	// writes wait while there are more. Pebble's own limit (12) is lifted to
+	// pebbleLevel0: it waits with the commit pipeline locked, which on a
+	// frozen disk, where nothing is compacted, would be for ever.
+	maxLevel0    = 12
+	pebbleLevel0 = 1 << 20
 	// maxOpenFiles bounds the tables that are open at a time. A store of a
 	// million keys has about twenty.
 	maxOpenFiles = 256
@@ -65,6 +70,7 @@ type engine struct {
 
 	faults  *faults
 	ballast *ballast
+	level0  level0
 	lock    io.Closer
 
 	gate   sync.RWMutex // held shared while Pebble is called to write
@@ -211,15 +217,18 @@ func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.
 	p := &pebble.Options{
 		FS:                          e.FS,
 		Logger:                      e.faults,
-		EventListener:               e.faults.listener(),
 		FormatMajorVersion:          pebbleFormat,
 		ErrorIfNotExists:            exists,
 		CacheSize:                   orDefault(o.CacheBytes, defaultCacheBytes),
 		MemTableSize:                uint64(mem),
 		MemTableStopWritesThreshold: memTables,
+		L0StopWritesThreshold:       pebbleLevel0,
 		MaxOpenFiles:                maxOpenFiles,
 		MaxManifestFileSize:         maxManifestBytes,
 	}
+	compactions := newCompactions(e.faults)
+	p.Experimental.CompactionScheduler = compactions
+	p.EventListener = e.listener(compactions)
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 	}
@@ -251,85 +260,6 @@ func (e *engine) giveUpBallast() {
 		e.faults.report(err)
 	}
 	e.faults.setFull(true)
-}
-
-// fault returns nil, or why writes are refused for the rest of this run; it
-// wraps ErrHalted. Nothing may be acknowledged as durable before it was asked
-// after the fsync; apply, wait, sync and ingest do.
-func (e *engine) fault() error { return e.faults.fatal() }
-
-// admit returns nil if writes are taken, else why not: the fault, ErrDiskFull
-// or ErrClosed. On a full disk it looks whether there is room again, and goes
-// on if so. Call it before work on a write; apply and ingest do too.
-func (e *engine) admit() error {
-	if err := e.faults.fatal(); err != nil {
-		return err
-	}
-	if e.faults.closed.Load() {
-		return ErrClosed
-	}
-	if !e.faults.full.Load() {
-		return nil
-	}
-	if err := e.ballast.restore(); err != nil {
-		return err
-	}
-	e.faults.setFull(false)
-	return nil
-}
-
-// write calls Pebble with the engine held open.
-func (e *engine) write(call func() error) error {
-	if err := e.admit(); err != nil {
-		return err
-	}
-	e.gate.RLock()
-	defer e.gate.RUnlock()
-	if e.closed {
-		return ErrClosed
-	}
-	return call()
-}
-
-// apply makes a batch visible. If durable, its fsync is under way when apply
-// returns, and wait must be called for it before the batch is closed; else
-// the next sync makes it durable. An error says that nothing was applied.
-func (e *engine) apply(b *pebble.Batch, durable bool) error {
-	return e.write(func() error {
-		if durable {
-			return e.DB.ApplyNoSyncWait(b, pebble.Sync)
-		}
-		return e.DB.Apply(b, pebble.NoSync)
-	})
-}
-
-// wait returns nil once a batch that was applied as durable, and all that was
-// applied before it, is on disk. After an error that is unknown.
-func (e *engine) wait(b *pebble.Batch) error {
-	err := b.SyncWait()
-	if fault := e.faults.fatal(); fault != nil {
-		return fault
-	}
-	return err
-}
-
-// sync returns nil once all that was applied before is on disk.
-func (e *engine) sync() error {
-	err := e.write(func() error { return e.DB.LogData(nil, pebble.Sync) })
-	if fault := e.faults.fatal(); fault != nil {
-		return fault
-	}
-	return err
-}
-
-// ingest makes the tables visible and durable together, and removes their
-// files. They were written through FS, fsynced, and are on the same disk.
-func (e *engine) ingest(ctx context.Context, tables []string) error {
-	err := e.write(func() error { return e.DB.Ingest(ctx, tables) })
-	if fault := e.faults.fatal(); fault != nil {
-		return fault
-	}
-	return err
 }
 
 // Close ends the engine, also after a fault: it returns the fault then. All

@@ -138,24 +138,6 @@ func inBackground() bool {
 	}
 }
 
-// listener returns the events of Pebble that concern faults. Pebble calls
-// them with its locks held.
-func (f *faults) listener() *pebble.EventListener {
-	return &pebble.EventListener{
-		// A nil callback would be Fatalf.
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			f.halt(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, info.Details))
-		},
-		// Flushes and compactions that failed. Pebble repeats them, which
-		// guard and compactions pace; reported once each.
-		BackgroundError: func(err error) {
-			if !f.frozen.Load() && !f.full.Load() && !errors.Is(err, pebble.ErrCancelledCompaction) {
-				f.report(fmt.Errorf("in the background: %w", readError(err)))
-			}
-		},
-	}
-}
-
 // readError marks what Pebble calls corruption as ErrDamaged.
 func readError(err error) error {
 	if err != nil && pebble.IsCorruptionError(err) && !errors.Is(err, ErrDamaged) {

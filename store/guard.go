@@ -18,24 +18,27 @@ import (
 //
 //   - The first error of an essential file (WAL, MANIFEST, marker, directory),
 //     or one other than ENOSPC of any other file, freezes the disk. From then
-//     on writes and fsyncs of files that are open do nothing and succeed,
-//     files that are made live in memory, and nothing is removed. Pebble goes
-//     on in memory, reads work, Close ends. The engine looks at the fault
-//     before it acknowledges anything, and takes no more writes, so what gets
-//     to the shadow is bounded by the memtables in flight.
+//     on writes and fsyncs of essential files do nothing and succeed, those
+//     that are made live in memory, as do the tables of flushes, and nothing
+//     is removed. So Pebble goes on in memory, reads work, Close ends. The
+//     engine looks at the fault before it acknowledges anything, and takes no
+//     more writes: what gets to memory is bounded by what was in flight.
 //   - ENOSPC gives up the ballast and repeats the call once (vfs.OnDiskFull,
 //     below the guard). Where that was not enough, an essential file freezes
-//     the disk; a table fails, and the next table waits for room.
+//     the disk; a table fails, and the next flush waits for room.
 type guard struct {
 	vfs.FS
 	faults *faults
 	shadow *vfs.MemFS
 }
 
-// retryFlush is how long a table waits before it tries a full disk again.
+// retryFlush is how long a flush waits before it tries a full disk again.
 // Admission wakes it earlier once it finds room; this is for a store that
 // nobody writes to. A second is short for a person who just freed space.
 const retryFlush = time.Second
+
+// flushCategory is Pebble's name for the tables of flushes.
+const flushCategory vfs.DiskWriteCategory = "pebble-memtable-flush"
 
 func newGuard(inner vfs.FS, f *faults) *guard {
 	return &guard{FS: inner, faults: f, shadow: vfs.NewMem()}
@@ -66,13 +69,13 @@ func (g *guard) failed(op, name string, essential bool, err error) (hide bool) {
 	return essential
 }
 
-// awaitRoom holds a new table back while the disk is full: Pebble would try
-// again at once, for ever.
+// awaitRoom holds a flush back while the disk is full: Pebble would try again
+// at once, for ever.
 func (g *guard) awaitRoom() {
 	if !g.faults.full.Load() {
 		return
 	}
-	change := g.faults.change()
+	change := g.faults.change() // taken before the states are looked at
 	if !g.faults.full.Load() || g.faults.closed.Load() || g.faults.frozen.Load() {
 		return
 	}
@@ -105,26 +108,29 @@ func (g *guard) wrap(f vfs.File, name string, essential bool) vfs.File {
 
 // Create implements vfs.FS.
 func (g *guard) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return g.create(name, func() (vfs.File, error) { return g.FS.Create(name, c) })
+	return g.create(name, c, func() (vfs.File, error) { return g.FS.Create(name, c) })
 }
 
 // ReuseForWrite implements vfs.FS.
 func (g *guard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return g.create(name, func() (vfs.File, error) { return g.FS.ReuseForWrite(old, name, c) })
+	return g.create(name, c, func() (vfs.File, error) { return g.FS.ReuseForWrite(old, name, c) })
 }
 
 // OpenReadWrite implements vfs.FS.
 func (g *guard) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return g.create(name, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, c, o...) })
+	return g.create(name, c, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, c, o...) })
 }
 
-func (g *guard) create(name string, on func() (vfs.File, error)) (vfs.File, error) {
-	essential := g.essential(name)
-	if !essential {
+func (g *guard) create(name string, c vfs.DiskWriteCategory, on func() (vfs.File, error)) (vfs.File, error) {
+	essential, flush := g.essential(name), c == flushCategory
+	if flush {
 		g.awaitRoom()
 	}
 	if g.faults.frozen.Load() {
-		return g.createInShadow(name)
+		if essential || flush {
+			return g.createInShadow(name)
+		}
+		return nil, g.faults.fatal()
 	}
 	f, err := on()
 	if err == nil {

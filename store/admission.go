@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// fault returns nil, or why writes are refused for the rest of this run; it
+// wraps ErrHalted. Nothing may be acknowledged as durable before it was asked
+// after the fsync; apply, wait, sync and ingest do.
+func (e *engine) fault() error { return e.faults.fatal() }
+
+// admit returns nil if writes are taken, else why not: the fault, ErrDiskFull
+// or ErrClosed. On a full disk it looks whether there is room again, and goes
+// on if so; while compaction is far behind it waits. Call it before work on a
+// write, and without a lock that others want; apply and ingest do too.
+func (e *engine) admit() error {
+	for {
+		change := e.faults.change() // taken before the states are looked at
+		if err := e.open(); err != nil {
+			return err
+		}
+		if e.faults.full.Load() {
+			if err := e.ballast.restore(); err != nil {
+				return err
+			}
+			e.faults.setFull(false)
+		}
+		if e.level0.sublevels(e.DB) <= maxLevel0 {
+			return nil
+		}
+		<-change
+	}
+}
+
+// open returns nil unless the engine is halted or closed.
+func (e *engine) open() error {
+	if err := e.faults.fatal(); err != nil {
+		return err
+	}
+	if e.faults.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// enter holds the engine open for a call of Pebble that writes; the caller
+// must leave.
+func (e *engine) enter() error {
+	e.gate.RLock()
+	if e.closed {
+		e.gate.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (e *engine) leave() { e.gate.RUnlock() }
+
+// apply makes a batch visible. If durable, its fsync is under way when apply
+// returns, and wait must be called for it before the batch is closed; else
+// the next sync makes it durable. An error says that nothing was applied.
+func (e *engine) apply(b *pebble.Batch, durable bool) error {
+	if err := e.admit(); err != nil {
+		return err
+	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	if durable {
+		return e.DB.ApplyNoSyncWait(b, pebble.Sync)
+	}
+	return e.DB.Apply(b, pebble.NoSync)
+}
+
+// wait returns nil once a batch that was applied as durable, and all that was
+// applied before it, is on disk. After an error that is unknown.
+func (e *engine) wait(b *pebble.Batch) error { return e.settled(b.SyncWait()) }
+
+// sync returns nil once all that was applied before is on disk, also on a
+// full one. After an error that is unknown.
+func (e *engine) sync() error {
+	if err := e.open(); err != nil {
+		return err
+	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	return e.settled(e.DB.LogData(nil, pebble.Sync))
+}
+
+// ingest makes the tables visible and durable together, and removes their
+// files. They were written through FS, fsynced, and are on the same disk.
+// After an error that is unknown, unless it was known before (admit).
+func (e *engine) ingest(ctx context.Context, tables []string) error {
+	if err := e.admit(); err != nil {
+		return err
+	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	return e.settled(e.DB.Ingest(ctx, tables))
+}
+
+// settled is what became of a write that Pebble has ended: on a frozen disk
+// it was told of successes that were none.
+func (e *engine) settled(err error) error {
+	if fault := e.faults.fatal(); fault != nil {
+		return fault
+	}
+	return err
+}
