@@ -1,0 +1,168 @@
+package protocol
+
+import (
+	"fmt"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Effect is something to be done. The executor takes the effects of a Step in
+// order, before the next Step, and blocks on none of them: Send and Introduce
+// are queued on their link at once, so that they go out in order and ahead of
+// all that a job of a later effect sends; Build, Apply and Learn are jobs that
+// it runs beside the machine and ends with an event.
+type Effect interface{ effect() }
+
+// Send queues a frame on a link.
+type Send struct {
+	Link  LinkID
+	Frame Frame
+}
+
+// Introduce queues Writers frames (EncodeWriters) with the given records, in
+// this order, on a link.
+type Introduce struct {
+	Link      LinkID
+	Namespace Namespace
+	// Number is how the frames name the namespace.
+	Number  uint64
+	Records []*crdt.WriterRecord
+}
+
+// Build has a delta sent on a link. The job
+//
+//  1. takes a snapshot of Namespace (which covers Told, since Told was durable)
+//     and waits until the snapshot is durable;
+//  2. queues Writers frames with the records of Since(snapshot's vector, From)
+//     whose writers are not in Introduced (Unintroduced);
+//  3. queues the Delta frames (NewDeltaEncoder) of the records that changed
+//     since From, the last with the snapshot's vector in normal form;
+//  4. posts Built.
+//
+// It may block on the link, and is cancelled with it. All its frames come from
+// one snapshot. The vectors are not to be modified.
+type Build struct {
+	Job       JobID
+	Link      LinkID
+	Namespace Namespace
+	Number    uint64
+	Epoch     uint64
+	// From is what the peer is believed to cover, expanded.
+	From crdt.Vector
+	// Told is what the peer was told that we cover, in no special form.
+	Told crdt.Vector
+	// Introduced are writers whose records were sent already, ordered.
+	Introduced []crdt.WriterID
+}
+
+// Cancel says that nobody waits for a job any longer. A Build stops and posts
+// its Built, with Err set unless its last frame was queued already. The frames
+// of an Apply are thrown away.
+type Cancel struct{ Job JobID }
+
+// Apply adds a frame to a delta that is being received. All frames of one
+// delta share Job; the first has First set, the last has Last set. Nothing of
+// a delta is visible before its last frame is applied.
+//
+// Order is part of the contract. Learn and Apply effects of one link and
+// namespace run in the order given. A delta builds on the ones before it: once
+// one has failed, all later ones of the same Link, Namespace and Epoch are
+// thrown away unapplied (Chain does this). A First that comes while an earlier
+// Job is not complete throws that Job away.
+//
+// The executor bounds memory by receiving no more from a link while much of
+// what came waits to be applied; Want and pushes keep that to one delta at a
+// time per namespace, usually.
+type Apply struct {
+	Job       JobID
+	Link      LinkID
+	Namespace Namespace
+	Epoch     uint64
+	First     bool
+	Last      bool
+	// Body holds the records, for DeltaDecoder; it aliases the frame.
+	Body []byte
+	// To is, with Last, the sender's vector: the delta's join context once
+	// expanded. Exactly its snapshot's. Not to be modified.
+	To crdt.Vector
+}
+
+// Learn verifies the writer records of a Writers frame and keeps them. Body is
+// for DecodeWriters, and aliases the frame.
+type Learn struct {
+	Job       JobID
+	Link      LinkID
+	Namespace Namespace
+	Body      []byte
+}
+
+// LearnRevocations verifies signed revocations that are new here, keeps those
+// that are valid, and posts Revoked for each.
+type LearnRevocations struct {
+	Link       LinkID
+	Statements [][]byte
+}
+
+// Close closes a link. The machine has forgotten it already.
+type Close struct {
+	Link   LinkID
+	Code   Code
+	Reason string
+}
+
+// SetTimer has a Tick posted at a time, on Step's clock. It replaces the timer
+// set before. A Tick that comes early or twice does no harm.
+type SetTimer struct{ AtMillis int64 }
+
+// Ahead reports that a peer covers transactions of this very node that are not
+// in the store: the store lost its tail or was restored from a backup, or, if
+// the writer is the one in use, this process was resumed from a memory
+// snapshot and must take a new writer at once. Reported once per link.
+type Ahead struct {
+	Link      LinkID
+	Namespace Namespace
+	Entries   []crdt.Dot
+}
+
+func (Send) effect()             {}
+func (Introduce) effect()        {}
+func (Build) effect()            {}
+func (Cancel) effect()           {}
+func (Apply) effect()            {}
+func (Learn) effect()            {}
+func (LearnRevocations) effect() {}
+func (Close) effect()            {}
+func (SetTimer) effect()         {}
+func (Ahead) effect()            {}
+
+// Code says why a link was closed. Codes travel in the transport's close
+// frame, so their values are frozen.
+type Code uint8
+
+// The codes.
+const (
+	CodeProtocol  Code = iota + 1 // a frame broke the rules
+	CodeVersion                   // no version in common
+	CodeCluster                   // a peer of another cluster
+	CodeDuplicate                 // another link to the same node is kept
+	CodeSelf                      // the other end is this node
+	CodeRevoked                   // the peer's credential was revoked
+	CodeForged                    // a writer record that its node did not sign
+	CodeRefused                   // the peer refused too many deltas in a row
+	CodeTimeout                   // no Hello in time
+	CodeLimit                     // a bound of limits.go was exceeded
+)
+
+var codeNames = [...]string{
+	CodeProtocol: "protocol violation", CodeVersion: "no common version", CodeCluster: "another cluster",
+	CodeDuplicate: "duplicate link", CodeSelf: "link to itself", CodeRevoked: "revoked",
+	CodeForged: "forged record", CodeRefused: "too many refusals", CodeTimeout: "timeout", CodeLimit: "limit exceeded",
+}
+
+// String returns the code's meaning, for people.
+func (c Code) String() string {
+	if int(c) < len(codeNames) && codeNames[c] != "" {
+		return codeNames[c]
+	}
+	return fmt.Sprintf("code %d", uint8(c))
+}

@@ -1,0 +1,142 @@
+package protocol
+
+import "github.com/anabranch-db/anabranch/crdt"
+
+// LinkID names a link, from its LinkUp on. The executor gives it and never
+// uses one again.
+type LinkID uint64
+
+// JobID names work that the executor does beside the machine. The machine
+// gives it, and the event that ends the work quotes it. An event for a job
+// that no longer matters is ignored, so the executor need not know which do.
+type JobID uint64
+
+// Event is something that happened. Machine.Step takes one at a time.
+type Event interface{ event() }
+
+// Namespace is an open namespace of the local store, and answers questions of
+// lineage. Answers cover at least what the last Durable event covered. It must
+// be safe for use from any goroutine; Step calls it, so it must not block on
+// anything that waits for Step. Results are the caller's, records are not to
+// be modified.
+type Namespace interface {
+	Name() string
+	// Expand adds the entries that v's entries imply.
+	Expand(v crdt.Vector) crdt.Vector
+	// Normalize leaves out the entries that others imply.
+	Normalize(v crdt.Vector) crdt.Vector
+	// Since returns the records of the writers that v covers and since does
+	// not, parents before children.
+	Since(v, since crdt.Vector) []*crdt.WriterRecord
+	// NodeOf returns the node that w is a run of.
+	NodeOf(w crdt.WriterID) (crdt.NodeID, bool)
+}
+
+// Grants says what a peer's credential allows. A nil Grants allows all.
+type Grants interface {
+	MayRead(namespace string) bool
+	MayWrite(namespace string) bool
+}
+
+// LinkUp says that an authenticated link is up, and nothing was sent on it.
+type LinkUp struct {
+	Link LinkID
+	// Peer is the verified identity of the other end.
+	Peer crdt.NodeID
+	// Dialed is whether this side dialed.
+	Dialed bool
+	Grants Grants
+}
+
+// LinkDown says that a link is gone. It is optional after a Close effect.
+type LinkDown struct{ Link LinkID }
+
+// Received is one frame, as it came. The machine keeps it.
+type Received struct {
+	Link  LinkID
+	Frame []byte
+}
+
+// Flushed says that all frames of Send and Introduce effects on the link were
+// handed to the transport. It is due each time that the link's queue runs
+// empty: the machine holds announcements back until then, and so they coalesce
+// in place of queueing up before a slow peer.
+type Flushed struct{ Link LinkID }
+
+// Opened says that a namespace is here, and what its durable vector is,
+// expanded. It comes at the start for each namespace that exists (before any
+// LinkUp, so that Hello names them), and for each that is created later.
+type Opened struct {
+	Namespace Namespace
+	Durable   crdt.Vector
+}
+
+// Closed says that a namespace was dropped. Its name may be opened again.
+type Closed struct{ Namespace string }
+
+// Durable says that the namespace's durable vector advanced to cover Vector,
+// which is expanded, and may leave out what did not change. Only the latest
+// matters: an executor that is behind posts one event for many commits.
+type Durable struct {
+	Namespace string
+	Vector    crdt.Vector
+}
+
+// Built ends a Build: exactly one for each, cancelled or not.
+type Built struct {
+	Job JobID
+	// To is the snapshot's vector in normal form.
+	To crdt.Vector
+	// Introduced are the writers whose records were sent, even if Err is set.
+	Introduced []crdt.WriterID
+	// Err is nil if, and only if, the last frame of the delta was queued on
+	// the link.
+	Err error
+}
+
+// Applied ends a delta that was received: exactly one for each Job of Apply
+// effects, after its last frame was applied and is durable, or at its first
+// failure.
+type Applied struct {
+	Job JobID
+	// Durable is the namespace's durable vector after it, expanded.
+	Durable crdt.Vector
+	// Err says why nothing of the delta was applied: one that wraps
+	// ErrMalformed or ErrForged closes the link, one that wraps
+	// ErrUnknownWriter or any other has the delta refused and asked for again.
+	Err error
+}
+
+// Learned ends a Learn.
+type Learned struct {
+	Job JobID
+	// Err closes the link if it wraps ErrMalformed or ErrForged. After any
+	// other the records count as not received.
+	Err error
+}
+
+// Revoked says that a node's credential was revoked, and gives the signed
+// statement for others to check. A statement that is known already is ignored.
+type Revoked struct{ Revocation Revocation }
+
+// Revocation is a statement of the cluster's authority that a node is out.
+type Revocation struct {
+	Node      crdt.NodeID
+	Statement []byte
+}
+
+// Tick says that time has passed: the timer of SetTimer fired.
+type Tick struct{}
+
+func (LinkUp) event()   {}
+func (LinkDown) event() {}
+func (Received) event() {}
+func (Flushed) event()  {}
+func (Opened) event()   {}
+func (Closed) event()   {}
+func (Durable) event()  {}
+func (Built) event()    {}
+func (Applied) event()  {}
+func (Learned) event()  {}
+func (Revoked) event()  {}
+func (Tick) event()     {}

@@ -1,0 +1,62 @@
+package protocol
+
+// The bounds of the protocol: what a peer may send, and how long we wait. A
+// sender keeps the same bounds, so only a faulty or hostile peer meets them.
+const (
+	// Version is the version of the protocol that this release speaks, and
+	// MinVersion the oldest one that it still speaks.
+	Version    = 1
+	MinVersion = 1
+
+	// MaxFrameBytes bounds a frame. One event of the greatest size (a value
+	// of 1 MiB, its key and its further fields) fits with room to spare, and
+	// a link's receive buffer stays small.
+	MaxFrameBytes = 2 << 20
+	// TargetFrameBytes is where a sender ends a frame and starts the next:
+	// large enough that the frame's own cost vanishes, small enough that
+	// other messages on the link wait for a few milliseconds only.
+	TargetFrameBytes = 256 << 10
+	// MaxEntriesPerFrame bounds the vector entries of one frame: 2^15 of at
+	// most 27 bytes are 864 KiB. The rest of a longer vector follows as Haves.
+	MaxEntriesPerFrame = 1 << 15
+	// MaxWritersPerFrame bounds the writers that the records of one frame
+	// name. A table of 2^14 ids takes 288 KiB.
+	MaxWritersPerFrame = 1 << 14
+	// MaxRecordBytes bounds one record put together from the frames that it
+	// was split over: 64 siblings of the greatest size, or tens of thousands
+	// of ordinary ones.
+	MaxRecordBytes = 64 << 20
+	// MaxHelloNamespaces bounds the namespaces of a Hello, 150 KiB of them;
+	// a node that has more announces the others behind it.
+	MaxHelloNamespaces = 1 << 10
+	// MaxNumbers bounds how many namespaces a peer announces over the life of
+	// a link, counting again what it dropped and opened again. Each costs
+	// some 300 bytes of memory.
+	MaxNumbers = 1 << 14
+	// MaxCertificateBytes bounds a node's certificate. Ours take 600 bytes.
+	MaxCertificateBytes = 16 << 10
+	// MaxStatementBytes bounds a signed revocation. Ours take 250 bytes.
+	MaxStatementBytes = 4 << 10
+	// MaxStatementsPerFrame bounds the revocations of one frame; at their
+	// greatest size they just fit it.
+	MaxStatementsPerFrame = 256
+
+	// FetchDelayMillis is how long a node waits, after a neighbour said what
+	// it has, for the same from the origin, if the origin is linked to it: a
+	// push that is under way arrives within it on a local network.
+	FetchDelayMillis = 10
+	// FetchTimeoutMillis is how long a Want may go without progress before
+	// another peer is asked. A peer reads for seconds at most before it has a
+	// first frame.
+	FetchTimeoutMillis = 30_000
+	// RetryDelayMillis is the pause after a first failure; it doubles with
+	// each further one in a row, up to MaxRetryDelayMillis. The first is short
+	// since most failures (an unknown writer) are mended by asking again.
+	RetryDelayMillis    = 100
+	MaxRetryDelayMillis = 30_000
+	// HelloTimeoutMillis is how long a peer may take to say Hello.
+	HelloTimeoutMillis = 10_000
+	// MaxRefusals is how many deltas in a row a peer may refuse before the
+	// link is closed: with the pauses above that takes five minutes.
+	MaxRefusals = 16
+)

@@ -1,0 +1,71 @@
+package protocol
+
+import (
+	"fmt"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// code is the first field of a message and says which it is. Frozen.
+type code uint8
+
+const (
+	codeHello       code = 1
+	codeAnnounce    code = 2
+	codeGone        code = 3
+	codeVector      code = 4
+	codeHave        code = 5
+	codeWriters     code = 6
+	codeWant        code = 7
+	codeDelta       code = 8
+	codeRefuse      code = 9
+	codeRevocations code = 10
+)
+
+var messageNames = [...]string{
+	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
+	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
+}
+
+func (c code) String() string {
+	if int(c) < len(messageNames) && messageNames[c] != "" {
+		return messageNames[c]
+	}
+	return fmt.Sprintf("message %d", uint8(c))
+}
+
+// readCode reads the start of a message: how many fields follow, its code.
+func readCode(r *crdt.Reader) (fields int, c code) {
+	n := r.Array(maxFields)
+	u := r.Uint()
+	if r.Err() == nil && (u == 0 || u >= uint64(len(messageNames))) {
+		r.Fail(fmt.Sprintf("unknown message %d", u))
+	}
+	if r.Err() != nil {
+		return 0, 0
+	}
+	return n - 1, code(u)
+}
+
+// maxFields bounds the fields of a message, those of a later Hello among them.
+const maxFields = 64
+
+// wantFields checks the number of fields of a message.
+func wantFields(r *crdt.Reader, got, want int) {
+	if r.Err() == nil && got != want {
+		r.Fail(fmt.Sprintf("%d fields where %d are due", got, want))
+	}
+}
+
+// appendVector appends at most MaxEntriesPerFrame entries; see crdt.AppendVector.
+func appendEntries(dst []byte, entries []crdt.Dot) []byte {
+	dst = crdt.AppendArray(dst, 2*len(entries))
+	for _, e := range entries {
+		dst = crdt.AppendBytes(dst, e.Writer[:])
+		dst = crdt.AppendUint(dst, e.Seq)
+	}
+	return dst
+}
+
+// entryBytes is what one entry of a vector takes at most.
+const entryBytes = 18 + 9
