@@ -33,4 +33,8 @@ const (
 	// MaxExtBytes bounds the fields of an event that this release does not
 	// know and carries unread.
 	MaxExtBytes = 4 << 10
+	// CounterChunkAmounts is how many amounts a chunk of a counter's history
+	// takes before the next chunk is begun: about 2 KiB, which the first add
+	// of a run rewrites. A decoder takes more.
+	CounterChunkAmounts = 64
 )

@@ -16,6 +16,9 @@ var (
 	ErrOverflow = errors.New("overflow")
 	// ErrValue says that a value cannot be stored or does not decode.
 	ErrValue = errors.New("invalid value")
+	// ErrUnknownType says that a later release wrote what is there: it is
+	// kept and passed on, but not read.
+	ErrUnknownType = errors.New("unknown type")
 )
 
 // Entry is a record and its key.

@@ -1,0 +1,156 @@
+package crdt
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// Leaf names what is at one path and of one type.
+type Leaf struct {
+	Path Path
+	Type Type
+}
+
+// Leaves yields what there is in s, of whatever type, in key order: by path,
+// then by type. It stops after the first error. Types of later releases are
+// among it.
+func Leaves(v View, s Span) iter.Seq2[Leaf, error] {
+	return func(yield func(Leaf, error) bool) {
+		var last Key // the key of the last leaf, up to its type
+		for e, err := range v.Scan(s) {
+			if err != nil {
+				yield(Leaf{}, err)
+				return
+			}
+			path, t, sub, err := e.Key.Split()
+			if err != nil {
+				yield(Leaf{}, err)
+				return
+			}
+			prefix := e.Key[:len(e.Key)-len(sub)]
+			if prefix == last || !shows(t, sub, e.Record) {
+				continue
+			}
+			last = prefix
+			if !yield(Leaf{path, t}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// shows reports whether rec, at sub, makes a leaf of type t be there.
+func shows(t Type, sub string, rec Record) bool {
+	switch t {
+	case TypeRegister, TypeMultiValue, TypeFlagEnable, TypeFlagDisable, TypeMax, TypeMin:
+		if sub != "" {
+			return false // a single record has no sub: this is none of ours
+		}
+	case TypeCounter:
+		if !isCounterAmount(sub) {
+			return false // a floor alone is what a deleted counter leaves
+		}
+	}
+	return slices.ContainsFunc(rec, func(e Event) bool { return !e.Removed })
+}
+
+// Fold returns what is at p of type t, as one value: an integer for a counter,
+// a boolean for a flag, a number for a max or a min, an array ordered by
+// encoded bytes for a set, arrays in their order for a log and a multi-value
+// register. Errors are ErrMissing, ErrWrongType, ErrValue, ErrOverflow for a
+// counter that fits neither int64 nor uint64, and ErrUnknownType.
+func Fold(v View, p Path, t Type) (Raw, error) {
+	at := newHandle(p, t)
+	items, err := at.collect(v, "")
+	if err != nil {
+		return nil, err
+	}
+	value, ok, err := foldItems(t, items)
+	if err != nil {
+		return nil, at.fail(err)
+	}
+	if !ok {
+		return nil, at.missing(v)
+	}
+	return value, nil
+}
+
+// foldItems folds all records of one type at one path, in key order, and
+// reports whether there is anything.
+func foldItems(t Type, items []item) (value Raw, ok bool, err error) {
+	for _, it := range items {
+		ok = ok || shows(t, it.sub, it.rec)
+	}
+	if !ok {
+		return nil, false, nil
+	}
+	switch rec := items[0].rec; t {
+	case TypeRegister:
+		value, err = Canonical(rec.Winner().Value)
+	case TypeMultiValue:
+		value, err = foldSiblings(rec)
+	case TypeFlagEnable, TypeFlagDisable:
+		var on bool
+		on, err = foldFlag(t, rec)
+		value = AppendBool(nil, on)
+	case TypeMax, TypeMin:
+		var e *Event
+		if e, _, err = foldExtremum(t, rec); err == nil {
+			value, err = Canonical(e.Value)
+		}
+	case TypeSetAddWins, TypeSetRemWins:
+		value, err = foldSet(t, items)
+	case TypeLog:
+		value, err = foldLog(items)
+	case TypeCounter:
+		value, err = foldCounter(items)
+	default:
+		err = fmt.Errorf("%w: %s", ErrUnknownType, t)
+	}
+	return value, true, err
+}
+
+// appendCanonical appends the canonical form of one element to an array that
+// is being made.
+func appendCanonical(dst Raw, value []byte) (Raw, error) {
+	c, err := Canonical(value)
+	return append(dst, c...), err
+}
+
+// RemoveAt removes all that there is at p of type t, as the lens's own Delete
+// does, and reports whether there was anything. What is written concurrently
+// survives. It removes types of later releases, too.
+func RemoveAt(tx Tx, p Path, t Type) (found bool, err error) {
+	at := newHandle(p, t)
+	if t == TypeCounter {
+		return Counter{at}.Delete(tx)
+	}
+	items, err := at.collect(tx, "")
+	if err != nil {
+		return false, err
+	}
+	for _, it := range items {
+		if err := tx.Remove(at.key + Key(it.sub)); err != nil {
+			return false, at.fail(err)
+		}
+	}
+	return len(items) > 0, nil
+}
+
+// removeSpan removes all that there is in s, counters by resetting them.
+func removeSpan(tx Tx, s Span) (found bool, err error) {
+	var leaves []Leaf
+	for leaf, err := range Leaves(tx, s) {
+		if err != nil {
+			return false, err
+		}
+		leaves = append(leaves, leaf)
+	}
+	for _, leaf := range leaves {
+		if _, err := RemoveAt(tx, leaf.Path, leaf.Type); err != nil {
+			return false, err
+		}
+	}
+	return len(leaves) > 0, nil
+}
