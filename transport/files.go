@@ -1,0 +1,239 @@
+package transport
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// The files of an identity, PEM each:
+//
+//	node.key       the node's key, PKCS #8, mode 0600
+//	node.crt       its certificate, X.509
+//	cluster.crt    the authority's certificate, X.509
+//	authority.key  the authority's key, PKCS #8, mode 0600, where it is kept
+//
+// node.key is written first and never replaced by another key, since it is
+// the node. The rest can be made again.
+const (
+	nodeKeyFile      = "node.key"
+	nodeCertFile     = "node.crt"
+	clusterCertFile  = "cluster.crt"
+	authorityKeyFile = "authority.key"
+
+	keyBlock  = "PRIVATE KEY"
+	certBlock = "CERTIFICATE"
+)
+
+// ErrFile says that a file of an identity is not what it should be, or would
+// be replaced by something else. Files that are missing are fs.ErrNotExist.
+// Both name the file.
+var ErrFile = errors.New("bad identity file")
+
+// LoadKey reads the node's key in dir. It errs with fs.ErrNotExist where there
+// is none, and with ErrFile where others may read it.
+func LoadKey(dir string) (ed25519.PrivateKey, error) {
+	return readKey(filepath.Join(dir, nodeKeyFile))
+}
+
+// SaveKey writes the node's key to dir, which it makes if needed. It does
+// nothing if the key is there, and errs with ErrFile if another one is.
+func SaveKey(dir string, key ed25519.PrivateKey) error {
+	return writeKey(filepath.Join(dir, nodeKeyFile), key)
+}
+
+// LoadOrMakeKey reads the node's key in dir, or makes one if there is none.
+func LoadOrMakeKey(dir string) (ed25519.PrivateKey, error) {
+	key, err := LoadKey(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if key, err = NewKey(); err != nil {
+		return nil, err
+	}
+	return key, SaveKey(dir, key)
+}
+
+// LoadIdentity reads a member's identity from dir, and verifies that its
+// parts belong together. A directory with a key and no certificate is
+// fs.ErrNotExist: the node is no member yet.
+func LoadIdentity(dir string) (*Identity, error) {
+	key, err := LoadKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := readPEM(filepath.Join(dir, clusterCertFile), certBlock)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := readPEM(filepath.Join(dir, nodeCertFile), certBlock)
+	if err != nil {
+		return nil, err
+	}
+	id, err := NewIdentity(key, cert, cluster)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFile, dir, err)
+	}
+	return id, nil
+}
+
+// Save writes the identity to dir, which it makes if needed; the certificate
+// of the node comes last, so that a power loss in between leaves a node that
+// is no member yet. It errs with ErrFile if dir is another node's, or of
+// another cluster.
+func (id *Identity) Save(dir string) error {
+	if err := SaveKey(dir, id.key); err != nil {
+		return err
+	}
+	if err := saveCluster(dir, id.cluster); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, nodeCertFile), certBlock, id.credential.der, 0o644)
+}
+
+// saveCluster writes the cluster's certificate, unless dir has another one.
+func saveCluster(dir string, c *Cluster) error {
+	path := filepath.Join(dir, clusterCertFile)
+	old, err := readPEM(path, certBlock)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return writeFile(path, certBlock, c.der, 0o644)
+	case err != nil:
+		return err
+	case !bytes.Equal(old, c.der):
+		return fmt.Errorf("%w: %s: the directory belongs to another cluster than %s", ErrFile, path, c.id.Short())
+	}
+	return nil
+}
+
+// LoadAuthority reads the cluster's authority from dir. It errs with
+// fs.ErrNotExist where it is not kept.
+func LoadAuthority(dir string) (*Authority, error) {
+	path := filepath.Join(dir, authorityKeyFile)
+	key, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	der, err := readPEM(filepath.Join(dir, clusterCertFile), certBlock)
+	if err != nil {
+		return nil, err
+	}
+	a, err := newAuthority(key, der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrFile, path, err)
+	}
+	return a, nil
+}
+
+// Save writes the authority to dir, which it makes if needed. It errs with
+// ErrFile if another one is there.
+func (a *Authority) Save(dir string) error {
+	if err := writeKey(filepath.Join(dir, authorityKeyFile), a.key); err != nil {
+		return err
+	}
+	return saveCluster(dir, a.cluster)
+}
+
+// readKey reads a private key that nobody else may read.
+func readKey(path string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("%w: %s: mode %#o lets others at the private key, want 0600", ErrFile, path, mode)
+	}
+	der, err := readPEM(path, keyBlock)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", ErrFile, path, err)
+	}
+	key, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s: a key of type %T, want ed25519", ErrFile, path, parsed)
+	}
+	return key, nil
+}
+
+// writeKey writes a private key, and never over another one.
+func writeKey(path string, key ed25519.PrivateKey) error {
+	old, err := readKey(path)
+	if err == nil {
+		if old.Equal(key) {
+			return nil
+		}
+		return fmt.Errorf("%w: %s: it holds another key, which is not replaced", ErrFile, path)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return writeFile(path, keyBlock, der, 0o600)
+}
+
+// readPEM reads a file that is one PEM block of a kind.
+func readPEM(path, kind string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes))
+	if err != nil {
+		return nil, err
+	}
+	block, rest := pem.Decode(text)
+	if block == nil || block.Type != kind || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("%w: %s: want one PEM block %q and nothing else (%d bytes)", ErrFile, path, kind, len(text))
+	}
+	return block.Bytes, nil
+}
+
+// writeFile replaces a file: after a power loss the old or the new one is
+// there, whole.
+func writeFile(path, kind string, der []byte, mode fs.FileMode) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // the first error counts
+		}
+	}()
+	err = errors.Join(f.Chmod(mode), pem.Encode(f, &pem.Block{Type: kind, Bytes: der}), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

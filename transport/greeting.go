@@ -1,0 +1,204 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// A greeting is what turns a QUIC connection into a Link: the exchange of
+// prefaces, after which each side knows that the other has judged its
+// certificate.
+
+// acceptAll greets whoever finished a handshake, until the listener closes.
+// There are no more greetings at a time than admission lets in.
+func (q *QUIC) acceptAll() {
+	defer q.cancel() // without a listener there is nothing to accept
+	for {
+		conn, err := q.listener.Accept(q.context)
+		if err != nil {
+			return
+		}
+		q.running.Go(func() { q.greet(conn) })
+	}
+}
+
+// greet makes a link of a connection that a peer dialed, and hands it to
+// Accept. Who cannot be greeted is closed; it was told why.
+func (q *QUIC) greet(conn *quic.Conn) {
+	if conn.ConnectionState().TLS.NegotiatedProtocol == alpnJoin {
+		ctx, cancel := context.WithTimeout(q.context, joinTimeout)
+		defer cancel()
+		q.joins.serve(ctx, conn)
+		return
+	}
+	ctx, cancel := context.WithTimeout(q.context, prefaceTimeout)
+	defer cancel()
+	l, err := q.answer(ctx, conn)
+	if err != nil {
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(codeOf(err)), "")
+		return
+	}
+	admitted(conn)
+	select {
+	case q.accepted <- l:
+	case <-ctx.Done():
+		_ = l.Close(CodeBusy, "")
+	}
+}
+
+// answer waits for the dialer's preface and sends ours.
+func (q *QUIC) answer(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
+	stream, err := conn.AcceptStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.hear(ctx, stream); err != nil {
+		return nil, err
+	}
+	l, err := q.newLink(conn, stream, false)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := stream.Write(appendPreface(nil, q.instance)); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// hear reads the peer's preface.
+func (q *QUIC) hear(ctx context.Context, stream *quic.Stream) error {
+	var in instance
+	err := interruptible(ctx, stream.SetReadDeadline, func() (err error) {
+		in, err = readPreface(stream)
+		return err
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("no preface: %w", context.Cause(ctx))
+	case err != nil:
+		return err
+	case in == q.instance:
+		return ErrSelf
+	}
+	return nil
+}
+
+// dial makes a link with whoever listens at one address.
+func (q *QUIC) dial(ctx context.Context, at net.Addr) (*quicLink, error) {
+	conn, err := q.transport.Dial(ctx, at, q.dialTLS, q.config(-1))
+	if err != nil {
+		return nil, dialError(ctx, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, prefaceTimeout)
+	defer cancel()
+	l, err := q.introduce(ctx, conn)
+	if err != nil {
+		err = dialError(ctx, err)
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(codeOf(err)), "")
+		return nil, err
+	}
+	return l, nil
+}
+
+// introduce sends our preface and waits for the acceptor's.
+func (q *QUIC) introduce(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
+	stream, err := conn.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := stream.Write(appendPreface(nil, q.instance)); err != nil {
+		return nil, err
+	}
+	if err := q.hear(ctx, stream); err != nil {
+		return nil, err
+	}
+	return q.newLink(conn, stream, true)
+}
+
+// newLink registers a link. It asks once more who the peer is: it may have
+// been revoked since the handshake.
+func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quicLink, error) {
+	peer, err := q.verifier.verify(conn.ConnectionState().TLS)
+	if err != nil {
+		return nil, err
+	}
+	l := &quicLink{
+		network: q, conn: conn, stream: stream, peer: peer, dialed: dialed,
+		sending: make(chan struct{}, 1), frames: newFrameReader(stream, MaxFrameBytes),
+	}
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return nil, fmt.Errorf("the network is %w", ErrClosed)
+	}
+	q.links[peer.Node] = append(q.links[peer.Node], l)
+	surplus := q.surplus(peer)
+	q.mu.Unlock()
+	if surplus != nil {
+		_ = surplus.Close(CodeDuplicate, "")
+	}
+	context.AfterFunc(conn.Context(), func() { q.forget(l) })
+	return l, nil
+}
+
+// surplus returns the link to end where one identity has too many, since a
+// peer that keeps dialing must not fill the house. q.mu is held.
+func (q *QUIC) surplus(peer Credential) *quicLink {
+	if ls := q.links[peer.Node]; len(ls) > maxLinksPerNode {
+		return ls[0]
+	}
+	return nil
+}
+
+// forget drops a link that has ended.
+func (q *QUIC) forget(l *quicLink) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	node := l.peer.Node
+	q.links[node] = slices.DeleteFunc(q.links[node], func(o *quicLink) bool { return o == l })
+	if len(q.links[node]) == 0 {
+		delete(q.links, node)
+	}
+}
+
+// codeOf returns the code that tells the peer what went wrong.
+func codeOf(err error) Code {
+	switch {
+	case errors.Is(err, ErrSelf):
+		return CodeSelf
+	case errors.Is(err, ErrRevoked):
+		return CodeRevoked
+	case errors.Is(err, errFrame):
+		return CodeProtocol
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrUnreachable):
+		return CodeTimeout
+	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+		return CodeGoingAway
+	}
+	return CodeInternal
+}
+
+// interruptible runs f, which blocks on a stream until the deadline that set
+// sets, and interrupts it when ctx ends.
+func interruptible(ctx context.Context, set func(time.Time) error, f func() error) error {
+	if ctx.Done() == nil {
+		return f()
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = set(time.Unix(1, 0)) // long ago
+		close(interrupted)
+	})
+	err := f()
+	if !stop() {
+		<-interrupted
+		_ = set(time.Time{}) // for the next one
+	}
+	return err
+}

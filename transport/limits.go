@@ -1,0 +1,114 @@
+package transport
+
+import "time"
+
+// The bounds of everything that this package reads, holds or waits for. What
+// a peer can make this node spend is a sum of these.
+const (
+	// MaxFrameBytes bounds a frame's body: 2 MiB for the largest record that
+	// is allowed and 64 KiB for the protocol's own fields around it.
+	MaxFrameBytes = 2<<20 + 64<<10
+	// frameStepBytes is what a frame that was announced gets before its bytes
+	// arrive, so that announcing costs a peer more than it costs us. Frames
+	// of live traffic fit it.
+	frameStepBytes = 64 << 10
+	// frameGrowth multiplies the buffer of a larger frame once it is full: a
+	// bulk frame of 256 KiB is then moved once.
+	frameGrowth = 4
+	// readBufferBytes holds a few packets, so that small frames cost less
+	// than one read each. It is most of what an idle link costs here.
+	readBufferBytes = 4 << 10
+	// writeBufferBytes joins a frame's length with its beginning, so that a
+	// frame of live traffic leaves in one packet. Buffers are pooled.
+	writeBufferBytes = 16 << 10
+	// maxReasonBytes bounds the words beside a close code; it must fit one
+	// packet of the smallest size (1,200) with room to spare.
+	maxReasonBytes = 256
+
+	// handshakeTimeout is how long a peer may be silent within a handshake;
+	// the whole may take twice as long. Satellite round trips take 0.7 s,
+	// and a handshake takes two with a retry.
+	handshakeTimeout = 5 * time.Second
+	// prefaceTimeout is the same for the exchange that follows it.
+	prefaceTimeout = 5 * time.Second
+	// defaultIdleTimeout ends a link on which nothing was heard, where no
+	// keepalive is asked for. Longer than the pauses of a quiet fleet, since a
+	// new handshake costs 7 KB; dead peers are noticed sooner, by sending.
+	defaultIdleTimeout = 5 * time.Minute
+	// keepAlivesLost is how many keepalives in a row may get lost before the
+	// idle timeout, where a keepalive is asked for.
+	keepAlivesLost = 3
+	// defaultStallTimeout ends a link on which packets go out and none come
+	// back. It is beyond what roaming between networks takes, and short
+	// enough to be rejoining before the partition is history.
+	defaultStallTimeout = 15 * time.Second
+	// stallPackets is how many packets in a row must have gone unanswered for
+	// that. An acknowledgement is never answered, but there are at most two
+	// after the last packet received; probes make it more within the timeout.
+	stallPackets = 4
+
+	// defaultWindowBytes bounds what a peer may have in flight to us, read
+	// or not, and so its share of our memory. 1 MiB carries 80 Mbit/s over
+	// 100 ms.
+	defaultWindowBytes = 1 << 20
+	// minWindowBytes is a window before traffic made it grow: two round
+	// trips fill the largest one.
+	minWindowBytes = 256 << 10
+	// maxWindowBytes bounds the option: a larger one outgrows a small device.
+	maxWindowBytes = 64 << 20
+
+	// defaultMaxLinks bounds accepted connections. At 42 KiB each, a hub's
+	// 4,096 devices take 172 MiB.
+	defaultMaxLinks = 4096
+	// maxLinksPerNode bounds the links that one identity may have at a time.
+	// Two come from both sides dialing, one more from a restart that the old
+	// link has not noticed yet; the oldest goes.
+	maxLinksPerNode = 4
+	// maxHandshakes bounds connections that are not authenticated yet, at 50
+	// KiB each. From half of it on, new ones have to prove their address
+	// first, which costs them a round trip and us nothing.
+	maxHandshakes = 256
+	// maxAccepted is how many links may wait for Accept.
+	maxAccepted = 64
+
+	// maxCertificateBytes bounds a certificate: 300 bytes and its grants.
+	maxCertificateBytes = 16 << 10
+	// maxGrants bounds the patterns per kind in a certificate: it travels in
+	// every handshake.
+	maxGrants = 64
+	// maxFileBytes bounds what is read of an identity's files, so that a
+	// wrong file is an error and not an allocation.
+	maxFileBytes = 64 << 10
+
+	// secretBytes is an invite's secret: 128 random bits, beyond guessing.
+	secretBytes = 16
+	// maxInviteAddrs bounds where an invite says to join.
+	maxInviteAddrs = 16
+	// maxAddrBytes bounds an address: a DNS name of 253 and a port.
+	maxAddrBytes = 260
+	// maxTokenBytes bounds the text of a token: the addresses, in base64.
+	maxTokenBytes = 8 << 10
+	// maxJoinRequestBytes bounds what a stranger may say.
+	maxJoinRequestBytes = 64
+	// maxJoinAnswerBytes bounds the answer: two certificates and the peers.
+	maxJoinAnswerBytes = 128 << 10
+	// maxJoinPeers bounds the addresses that a new node starts with.
+	maxJoinPeers = 256
+	// maxJoins is how many strangers are heard at a time.
+	maxJoins = 16
+	// joinTimeout is how long one may take, disk and signature included.
+	joinTimeout = 10 * time.Second
+	// maxInvites bounds the invites that are open at a time; they are one
+	// value of 100 KiB then.
+	maxInvites = 1024
+	// defaultInviteTTL is a working day, and time zones.
+	defaultInviteTTL = 24 * time.Hour
+
+	// attemptBurst and attemptInterval bound failed attempts to join from one
+	// address: a roomful of devices behind one NAT may mistype, a program
+	// that guesses gets nowhere.
+	attemptBurst    = 32
+	attemptInterval = 6 * time.Second
+	// maxAttemptAddrs bounds the addresses that are remembered for that.
+	maxAttemptAddrs = 1024
+)

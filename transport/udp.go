@@ -1,0 +1,84 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync/atomic"
+	"syscall"
+)
+
+// socket is a UDP socket that a link survives on. It is a *net.UDPConn to
+// quic-go, with its batches, segmentation offload (GSO) and congestion marks
+// (ECN), but for two things.
+//
+// An unreachable network is a lost packet. quic-go ends a connection at the
+// first ENETUNREACH, while a device that changes networks has a second without
+// a route every time. QUIC repeats what was lost, and gives up by its timers.
+//
+// Nothing is logged. quic-go writes to the standard logger when the kernel
+// grants smaller buffers than it asked for, having looked at them through
+// SyscallConn; it looks only if that works before the sizes are set. Larger
+// ones make bulk faster: net.core.rmem_max and wmem_max of 7500000.
+type socket struct {
+	*net.UDPConn
+	read, write atomic.Bool // that the buffers were set
+}
+
+// listenUDP opens the socket at addr, host:port.
+func listenUDP(addr string) (*socket, error) {
+	at, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %q: %w", addr, err)
+	}
+	conn, err := net.ListenUDP("udp", at)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %q: %w", addr, err)
+	}
+	return &socket{UDPConn: conn}, nil
+}
+
+var errNotSized = errors.New("the socket's buffers are not set yet")
+
+// SyscallConn is what quic-go reaches the socket's options through.
+func (s *socket) SyscallConn() (syscall.RawConn, error) {
+	if !s.read.Load() || !s.write.Load() {
+		return nil, errNotSized
+	}
+	return s.UDPConn.SyscallConn()
+}
+
+// SetReadBuffer asks for a buffer of n bytes and takes what it gets.
+func (s *socket) SetReadBuffer(n int) error {
+	s.read.Store(true)
+	return forceBuffer(s.UDPConn, n, receiveBuffer)
+}
+
+// SetWriteBuffer asks for a buffer of n bytes and takes what it gets.
+func (s *socket) SetWriteBuffer(n int) error {
+	s.write.Store(true)
+	return forceBuffer(s.UDPConn, n, sendBuffer)
+}
+
+// WriteMsgUDP sends one packet, or a batch of them.
+func (s *socket) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
+	n, oobn, err = s.UDPConn.WriteMsgUDP(b, oob, to)
+	if unreachable(err) {
+		return len(b), len(oob), nil
+	}
+	return n, oobn, err
+}
+
+// passing are the errors that say that this packet did not go out, and nothing
+// about the next one: no route, no link, no address, a full queue, and a
+// firewall that drops.
+var passing = []syscall.Errno{
+	syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,
+	syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ECONNREFUSED, syscall.EPERM, syscall.EACCES,
+}
+
+func unreachable(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && slices.Contains(passing, errno)
+}
