@@ -1,0 +1,31 @@
+package crdttest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// cases is how many random cases each lens of package crdt passes, unless
+// -rapid.checks asks for another number.
+const cases = 10_000
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { chosen[f.Name] = true })
+	for name, value := range map[string]string{
+		"rapid.checks": fmt.Sprint(cases),
+		// Lenses broken on purpose fail: no files of that.
+		"rapid.nofailfile": "true",
+		"rapid.shrinktime": "1s",
+	} {
+		if !chosen[name] {
+			if err := flag.Set(name, value); err != nil {
+				panic(err)
+			}
+		}
+	}
+	os.Exit(m.Run())
+}
