@@ -1,0 +1,246 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Applied says what an apply did.
+type Applied struct {
+	// Changed is false if all that the delta covers was covered before.
+	Changed bool
+	// Records is how many records the delta has, and Read how many of them
+	// had to be read and joined, since both sides wrote them.
+	Records, Read int
+	// Staged says that the delta went over the disk.
+	Staged bool
+}
+
+// apply is a delta on its way into a namespace.
+type apply struct {
+	ns      *Namespace
+	to      crdt.Vector // expanded
+	own     crdt.Vector // ours, when the apply began
+	ahead   crdt.Vector // the entries of to that own lacks
+	snap    *Snapshot
+	intro   []*crdt.WriterRecord
+	writers map[crdt.WriterID]*applyWriter
+	last    *applyWriter // the one looked up last
+	touched touched
+	done    Applied
+
+	latest     crdt.Timestamp // of the events that are new here
+	latestNode crdt.NodeID
+}
+
+// applyWriter is what an apply knows of a writer.
+type applyWriter struct {
+	id      crdt.WriterID
+	number  uint32
+	own, to uint64
+	node    crdt.NodeID
+}
+
+// newApply prepares an apply of a delta whose vector is to. It returns nil if
+// there is nothing to do. The caller holds applying, and closes the apply.
+func (ns *Namespace) newApply(to crdt.Vector) (*apply, error) {
+	if unknown := ns.Unknown(to); len(unknown) > 0 {
+		return nil, fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
+	}
+	a := &apply{ns: ns, to: ns.Expand(to), ahead: crdt.Vector{}, writers: map[crdt.WriterID]*applyWriter{}}
+	snap, err := ns.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	a.snap, a.own = snap, snap.Vector()
+	for w, s := range a.to {
+		if s > a.own[w] {
+			a.ahead[w] = s
+		}
+	}
+	if len(a.ahead) == 0 {
+		return nil, snap.Close()
+	}
+	a.intro = ns.lineage.introduce(a.ahead, a.own)
+	return a, nil
+}
+
+func (a *apply) close() { a.snap.Close() }
+
+// writer looks a writer up; it is nil if the delta's vector lacks it.
+func (a *apply) writer(w crdt.WriterID) *applyWriter {
+	if a.last != nil && a.last.id == w {
+		return a.last
+	}
+	aw := a.writers[w]
+	if aw == nil {
+		if a.to[w] == 0 {
+			return nil
+		}
+		aw = &applyWriter{id: w, own: a.own[w], to: a.to[w]}
+		aw.number, _ = a.ns.lineage.number(w)
+		aw.node, _ = a.ns.NodeOf(w)
+		a.writers[w] = aw
+	}
+	a.last = aw
+	return aw
+}
+
+// number gives the number of a writer for encoding. Our own events that stay
+// beside the delta's may be of writers that its vector lacks.
+func (a *apply) number(w crdt.WriterID) uint64 {
+	if aw := a.writer(w); aw != nil {
+		return uint64(aw.number)
+	}
+	n, ok := a.ns.lineage.number(w)
+	if !ok {
+		panic(fmt.Sprintf("store: an event of writer %s, which has no number", w))
+	}
+	return uint64(n)
+}
+
+// admit checks one record of the delta, and calls fresh for each event that
+// is new here: those get log entries. An event beyond the delta's vector
+// would be no whole transaction.
+func (a *apply) admit(e *crdt.Entry, fresh func(writer uint32, seq uint64)) error {
+	a.done.Records++
+	for i := range e.Record {
+		ev := &e.Record[i]
+		w := a.writer(ev.Writer)
+		if w == nil || ev.Seq > w.to {
+			return fmt.Errorf("%w: key %q: event %s:%d is not covered by the delta's vector",
+				crdt.ErrDelta, string(e.Key), ev.Writer, ev.Seq)
+		}
+		if ev.Seq <= w.own {
+			continue
+		}
+		if ev.Time > a.latest {
+			a.latest, a.latestNode = ev.Time, w.node
+		}
+		fresh(w.number, ev.Seq)
+	}
+	return nil
+}
+
+// merged returns what the record is to become. If nothing of ours at the key
+// is news to the sender, the sender's record replaces ours unread.
+func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
+	if !a.touched.has(string(e.Key)) {
+		return e.Record, nil
+	}
+	a.done.Read++
+	rec, err := a.snap.Get(e.Key)
+	if err != nil {
+		return nil, err
+	}
+	return crdt.Join(rec, a.own, e.Record, a.to), nil
+}
+
+// put putters a record, or its absence.
+func (a *apply) put(b *pebble.Batch, k crdt.Key, rec crdt.Record) error {
+	bl := &a.ns.applyBuilder
+	bl.key = a.ns.records.record(bl.key[:0], k)
+	if len(rec) == 0 {
+		return b.Delete(bl.key, nil)
+	}
+	bl.value = appendRecord(bl.value[:0], rec, a.number)
+	return b.Set(bl.key, bl.value, nil)
+}
+
+// touched is a set of keys that may say yes to a key that is not in it. Its
+// memory is bounded: a set that would be larger contains every key.
+type touched struct {
+	all    bool
+	seed   maphash.Seed
+	hashes map[uint64]struct{}
+}
+
+func (t *touched) has(key string) bool {
+	if t.all || len(t.hashes) == 0 {
+		return t.all
+	}
+	_, ok := t.hashes[maphash.String(t.seed, key)]
+	return ok
+}
+
+func (t *touched) add(key []byte) {
+	if t.hashes == nil {
+		t.seed, t.hashes = maphash.MakeSeed(), map[uint64]struct{}{}
+	}
+	t.hashes[maphash.Bytes(t.seed, key)] = struct{}{}
+	t.all = t.all || len(t.hashes) > touchedKeys
+}
+
+// findTouched reads from our log which keys have events of ours that the
+// delta's vector does not cover. A record at any other key holds nothing that
+// the sender has not seen, so the sender's replaces it. Where looking at the
+// log would cost more than reading the records, all are taken as touched.
+func (a *apply) findTouched(records int) error {
+	left := touchedFree + touchedPerRecord*records
+	return scanLog(a.snap.view.snap, a.ns.log, a.ns.ahead(a.to, a.own), func(_ uint32, _ uint64, key []byte) bool {
+		if left--; left < 0 {
+			a.touched.all = true
+		} else {
+			a.touched.add(key)
+		}
+		return !a.touched.all
+	})
+}
+
+// putMeta puts the writer records and the vector's entries that the delta
+// brings.
+func (a *apply) putMeta(put putter) error {
+	if err := a.ns.lineage.save(a.intro, a.ns.writers, put); err != nil {
+		return err
+	}
+	entries := a.ahead.Entries()
+	slices.SortFunc(entries, func(x, y crdt.Dot) int { return cmp.Compare(a.number(x.Writer), a.number(y.Writer)) })
+	for _, d := range entries {
+		if err := a.ns.putEntry(put, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move returns what the apply does to the position. The caller holds commits.
+func (a *apply) move() func(*history) {
+	at := &a.ns.history.visible
+	foreign, own := at.foreign.Clone(), at.own
+	foreign.Join(a.ahead)
+	if _, twin := foreign[own.Writer]; twin && own.Seq > 0 {
+		own = crdt.Dot{} // it goes on as an entry like others
+	}
+	return func(h *history) { h.commitForeign(foreign, own) }
+}
+
+// settled does what is left once the apply is visible. The caller holds
+// commits.
+func (a *apply) settled() {
+	ns := a.ns
+	ns.lineage.noteSaved(len(a.intro))
+	if at := ns.history.visible; at.own.Seq == 0 && at.foreign[ns.Writer()] > 0 {
+		ns.endWriter(ErrTwin)
+	}
+	if ns.clock.Observe(a.latest, ns.store.now()) && a.latest > ns.skewed {
+		ns.skewed = a.latest
+		ns.store.options.Report(Report{ns.name, a.latestNode, fmt.Errorf("%w: node %s wrote at %d ms since 1970, it is %d here",
+			ErrSkew, a.latestNode.Short(), a.latest.Millis(), ns.store.now())})
+	}
+	a.done.Changed = true
+}
+
+// endWriter gives the run another writer. The caller holds commits.
+func (ns *Namespace) endWriter(why error) {
+	ns.state.Lock()
+	ended := ns.writer
+	ns.writer = crdt.WriterID{}
+	ns.state.Unlock()
+	ns.store.options.Report(Report{ns.name, ns.store.options.Node, fmt.Errorf("%w: writer %s ends", why, ended)})
+}

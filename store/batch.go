@@ -1,0 +1,114 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// builder holds the buffers that batches are built with.
+type builder struct {
+	key, value []byte
+	entry      logEntry
+}
+
+// putter is where batches and tables take a key and its value.
+type putter = func(key, value []byte) error
+
+// buildOwn puts an own transaction into b: its records, blind, and its log
+// entry. The first of a run is preceded by its writer's record. The caller
+// holds commits.
+func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
+	wall := ns.store.now()
+	dot := ns.history.visible.own
+	if dot.Seq == 0 {
+		if err := ns.beginWriter(b, wall); err != nil {
+			return crdt.Dot{}, err
+		}
+		dot.Writer = ns.writer
+	}
+	dot.Seq++
+	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+	e := crdt.Event{Dot: dot, Time: ns.clock.Now(wall)}
+	bl := &ns.builder
+	bl.entry.start(ns.log, ns.own, dot.Seq)
+	for i := range ops {
+		op := &ops[i]
+		e.Value, e.Removed = op.Value, op.Removed
+		bl.key = ns.records.record(bl.key[:0], op.Key)
+		bl.value = appendWritten(bl.value[:0], &e, ns.own)
+		if err := put(bl.key, bl.value); err != nil {
+			return crdt.Dot{}, err
+		}
+		if err := bl.entry.add(op.Key, put); err != nil {
+			return crdt.Dot{}, err
+		}
+	}
+	return dot, bl.entry.finish(put)
+}
+
+// check refuses what could not be read again.
+func (op *Op) check() error {
+	if len(op.Key) == 0 || len(op.Key) > crdt.MaxKeyBytes {
+		return fmt.Errorf("%w: key of %d bytes, want 1 to %d", crdt.ErrValue, len(op.Key), crdt.MaxKeyBytes)
+	}
+	if len(op.Value) > crdt.MaxValueBytes {
+		return fmt.Errorf("%w: %d bytes at %q, at most %d are allowed",
+			crdt.ErrValue, len(op.Value), string(op.Key), crdt.MaxValueBytes)
+	}
+	return nil
+}
+
+// beginWriter puts this run's writer record into b, which holds its first
+// transaction, and the entry of the writer before it, which was only known
+// from its log's tail. The caller holds commits.
+func (ns *Namespace) beginWriter(b *pebble.Batch, wall int64) error {
+	s := ns.store
+	if s.options.Sign == nil {
+		return errors.New("the store was opened without a node to sign as")
+	}
+	rec := &crdt.WriterRecord{
+		Writer: ns.Writer(), Node: s.options.Node, Namespace: ns.name,
+		Parents: ns.parents(), Started: ns.clock.Now(wall),
+	}
+	signature, err := s.options.Sign(rec.SigningBytes())
+	if err != nil {
+		return fmt.Errorf("sign the writer record: %w", err)
+	}
+	copy(rec.Signature[:], signature)
+	if err := rec.Verify(); err != nil {
+		return fmt.Errorf("the options Node and Sign do not match: %w", err)
+	}
+	if ns.own, err = ns.lineage.begin(rec); err != nil {
+		return err
+	}
+	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+	if err := ns.lineage.save([]*crdt.WriterRecord{rec}, ns.writers, put); err != nil {
+		return err
+	}
+	if seq := ns.history.visible.foreign[ns.tail]; seq > 0 {
+		if err := ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: seq}); err != nil {
+			return err
+		}
+	}
+	return put(ns.ownKey(), appendNumber(nil, uint64(ns.own)))
+}
+
+// parents returns the parents of a writer that begins now.
+func (ns *Namespace) parents() []crdt.Dot {
+	ns.lineage.mu.RLock()
+	defer ns.lineage.mu.RUnlock()
+	return ns.lineage.records.Parents(ns.history.visible.foreign, ns.store.options.Node)
+}
+
+// putEntry puts an entry of the vector.
+func (ns *Namespace) putEntry(put putter, d crdt.Dot) error {
+	n, ok := ns.lineage.number(d.Writer)
+	if !ok {
+		panic(fmt.Sprintf("store: writer %s enters the vector without a record", d.Writer))
+	}
+	return put(ns.vectors.indexed(nil, n), appendNumber(nil, d.Seq))
+}

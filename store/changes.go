@@ -1,0 +1,150 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Changes yields the records that a peer at from lacks something of: each
+// once, with all its present events, in no particular order. from needs not
+// be expanded; an empty one yields every record. It stops after the first
+// error. Entries are the caller's.
+//
+// The records are found by the log: the keys of all transactions above from,
+// read in batches that are sorted. A key comes up once per transaction that
+// touched it, and nothing is remembered from batch to batch: the record is
+// yielded for the first, in the order of the log, of those of its events that
+// from does not cover. Every batch sees the same record, so exactly one
+// yields it; log entries whose events are gone yield nothing.
+func (s *Snapshot) Changes(from crdt.Vector) iter.Seq2[crdt.Entry, error] {
+	if len(from) == 0 {
+		return s.Scan(crdt.AllKeys)
+	}
+	return func(yield func(crdt.Entry, error) bool) {
+		c := changes{s: s, from: s.ns.Expand(from), yield: yield}
+		c.reader.writers = s.ns.lineage.writer
+		stop, err := c.scan()
+		if c.it != nil {
+			c.it.Close()
+		}
+		if err != nil && !stop {
+			yield(crdt.Entry{}, s.ns.named("read the changes of", err))
+		}
+	}
+}
+
+// changes is one scan.
+type changes struct {
+	s      *Snapshot
+	from   crdt.Vector
+	yield  func(crdt.Entry, error) bool
+	batch  []logged
+	keys   []byte // of batch, with their prefix
+	it     *pebble.Iterator
+	reader recordReader
+}
+
+// logged is a key that a transaction touched.
+type logged struct {
+	writer  uint32
+	seq     uint64
+	at, end int // of the key, in changes.keys
+}
+
+// scan reports whether the caller has had enough.
+func (c *changes) scan() (stop bool, err error) {
+	var failed error
+	ns := c.s.ns
+	err = scanLog(c.s.view.snap, ns.log, ns.ahead(c.from, c.s.Vector()), func(w uint32, seq uint64, key []byte) bool {
+		at := len(c.keys)
+		c.keys = append(append(c.keys, ns.records[:]...), key...)
+		c.batch = append(c.batch, logged{w, seq, at, len(c.keys)})
+		if len(c.batch) == changesKeys || len(c.keys) >= changesKeyBytes {
+			stop, failed = c.flush()
+		}
+		return !stop && failed == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil && !stop {
+		stop, err = c.flush()
+	}
+	return stop, err
+}
+
+// ahead returns the stretches of the log that lead from one expanded vector
+// to another, in the order of the log.
+func (ns *Namespace) ahead(from, to crdt.Vector) []stretch {
+	var ss []stretch
+	ns.lineage.mu.RLock()
+	defer ns.lineage.mu.RUnlock()
+	for w, seq := range to {
+		if at := from[w]; at < seq {
+			ss = append(ss, stretch{ns.lineage.numbers[w], at, seq})
+		}
+	}
+	slices.SortFunc(ss, func(a, b stretch) int { return cmp.Compare(a.writer, b.writer) })
+	return ss
+}
+
+// flush reads the records of the batch in key order.
+func (c *changes) flush() (stop bool, err error) {
+	key := func(l logged) []byte { return c.keys[l.at:l.end] }
+	slices.SortFunc(c.batch, func(a, b logged) int { return bytes.Compare(key(a), key(b)) })
+	for i, end := 0, 0; i < len(c.batch) && !stop && err == nil; i = end {
+		k := key(c.batch[i])
+		for end = i + 1; end < len(c.batch) && bytes.Equal(key(c.batch[end]), k); {
+			end++
+		}
+		stop, err = c.record(k, c.batch[i:end])
+	}
+	c.batch, c.keys = c.batch[:0], c.keys[:0]
+	return stop, err
+}
+
+// record yields the record at key if that is due in one of the transactions.
+func (c *changes) record(key []byte, due []logged) (stop bool, err error) {
+	if c.it == nil {
+		ns := c.s.ns
+		o := &pebble.IterOptions{LowerBound: ns.records[:], UpperBound: ns.records.end()}
+		if c.it, err = c.s.view.snap.NewIter(o); err != nil {
+			return false, readError(err)
+		}
+	}
+	if !c.it.SeekGE(key) || !bytes.Equal(c.it.Key(), key) {
+		return false, readError(c.it.Error())
+	}
+	e, err := c.reader.entry(c.it)
+	if err != nil {
+		return false, err
+	}
+	writer, seq := c.first(e.Record)
+	for _, l := range due {
+		if l.writer == writer && l.seq == seq {
+			return !c.yield(e, nil), nil
+		}
+	}
+	return false, nil
+}
+
+// first returns the first event of rec, in the order of the log, that from
+// does not cover; its seq is 0 if there is none.
+func (c *changes) first(rec crdt.Record) (writer uint32, seq uint64) {
+	for i := range rec {
+		e := &rec[i]
+		if c.from.Covers(e.Dot) {
+			continue
+		}
+		if w, _ := c.s.ns.lineage.number(e.Writer); seq == 0 || w < writer || w == writer && e.Seq < seq {
+			writer, seq = w, e.Seq
+		}
+	}
+	return writer, seq
+}

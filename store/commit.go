@@ -1,0 +1,201 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// ErrConflict says that something that a transaction read was written before
+// it committed, or that its writer has ended. Nothing was written; running
+// it again on a new snapshot is the answer.
+var ErrConflict = errors.New("the transaction conflicts with a later one")
+
+// Op writes or removes one record: it supersedes every event that is there
+// when the transaction commits.
+type Op struct {
+	Key     crdt.Key
+	Value   []byte
+	Removed bool
+}
+
+// Write is one transaction to commit. All its events share one dot.
+type Write struct {
+	// Ops are in any order, with one for a key. None means that there is
+	// nothing to commit: then only the reads are validated.
+	Ops []Op
+	// Reads is what must not have been written since Snapshot, the number
+	// of the snapshot that it was read from. nil: nothing was read.
+	Reads    *ReadSet
+	Snapshot uint64
+	// Writer is the writer that keys or values of Ops name; the commit
+	// conflicts if the namespace's is another one by then. Zero: they name
+	// none.
+	Writer crdt.WriterID
+	// Buffered returns once the transaction is visible; it becomes durable
+	// within Options.BufferedSync. Else Commit returns once it is durable.
+	Buffered bool
+}
+
+// Commit commits a transaction and returns its dot. It fails with ErrConflict,
+// an error that wraps crdt.ErrValue for a key or value too large, ErrDiskFull,
+// ErrHalted, ErrNoNamespace or ErrClosed: then nothing was written. Only a
+// durable commit whose fsync failed, with ErrHalted, is visible here until the
+// store is closed; whether it is on disk is then unknown.
+func (ns *Namespace) Commit(w *Write) (crdt.Dot, error) {
+	dot, pending, err := ns.commitValid(w)
+	if err != nil {
+		return crdt.Dot{}, ns.named("commit to", err)
+	}
+	return dot, ns.settle(pending, w.Buffered)
+}
+
+func (ns *Namespace) commitValid(w *Write) (crdt.Dot, pending, error) {
+	ns.commits.Lock()
+	defer ns.commits.Unlock()
+	if err := ns.recent.validate(w.Reads, w.Snapshot); err != nil {
+		return crdt.Dot{}, pending{}, err
+	}
+	return ns.commitOwn(w)
+}
+
+// CommitExclusive calls fn with a snapshot that nothing can overtake, and
+// commits what it returns, without validation: it cannot conflict. Other
+// commits wait meanwhile; fn must not call the namespace to write. A nil
+// Write commits nothing. The snapshot ends when fn returns.
+func (ns *Namespace) CommitExclusive(fn func(*Snapshot) (*Write, error)) (crdt.Dot, error) {
+	dot, pending, buffered, err := ns.commitAlone(fn)
+	if err != nil {
+		return crdt.Dot{}, err
+	}
+	return dot, ns.settle(pending, buffered)
+}
+
+func (ns *Namespace) commitAlone(fn func(*Snapshot) (*Write, error)) (crdt.Dot, pending, bool, error) {
+	ns.commits.Lock()
+	defer ns.commits.Unlock()
+	s, err := ns.snapshot()
+	if err != nil {
+		return crdt.Dot{}, pending{}, false, ns.named("read", err)
+	}
+	w, err := fn(s)
+	s.Close()
+	if err != nil || w == nil {
+		return crdt.Dot{}, pending{}, false, err
+	}
+	dot, pending, err := ns.commitOwn(w)
+	if err != nil {
+		err = ns.named("commit to", err)
+	}
+	return dot, pending, w.Buffered, err
+}
+
+// pending is a commit that is visible. Its batch, if it has one, was applied
+// with an fsync under way.
+type pending struct {
+	commit uint64
+	batch  *pebble.Batch
+}
+
+// commitOwn commits a valid transaction of this store. The caller holds
+// commits.
+func (ns *Namespace) commitOwn(w *Write) (crdt.Dot, pending, error) {
+	if len(w.Ops) == 0 {
+		return crdt.Dot{}, pending{}, nil
+	}
+	for i := range w.Ops {
+		if err := w.Ops[i].check(); err != nil {
+			return crdt.Dot{}, pending{}, err
+		}
+	}
+	if err := errors.Join(ns.checkWriter(w.Writer), ns.store.engine.admit()); err != nil {
+		return crdt.Dot{}, pending{}, err
+	}
+	b := ns.store.engine.DB.NewBatch()
+	dot, err := ns.buildOwn(b, w.Ops)
+	if err == nil {
+		err = ns.publish(!w.Buffered, b, func(h *history) { h.commitOwn(dot) })
+	}
+	if err != nil {
+		ns.disown()
+		return crdt.Dot{}, pending{}, errors.Join(err, b.Close())
+	}
+	commit := ns.history.visible.commit
+	for i := range w.Ops {
+		ns.recent.add(commit, w.Ops[i].Key)
+	}
+	if w.Buffered {
+		return dot, pending{commit: commit}, b.Close()
+	}
+	return dot, pending{commit, b}, nil
+}
+
+// checkWriter returns an error if a transaction of the given writer, or of
+// any if that is zero, cannot be committed now.
+func (ns *Namespace) checkWriter(w crdt.WriterID) error {
+	now := ns.Writer()
+	if w != now && w != (crdt.WriterID{}) {
+		return fmt.Errorf("%w: writer %s has ended", ErrConflict, w)
+	}
+	ns.state.Lock()
+	defer ns.state.Unlock()
+	return ns.gone
+}
+
+// disown gives up the writer of a commit that failed, if it was its first:
+// the record that was made for it is in the lineage, and can be no other.
+func (ns *Namespace) disown() {
+	if ns.history.visible.own.Seq == 0 {
+		ns.state.Lock()
+		defer ns.state.Unlock()
+		ns.writer = crdt.WriterID{}
+	}
+}
+
+// publish is the one place where anything becomes visible: Pebble and the
+// position move together. The caller holds commits, and what it built is
+// valid for the present position.
+func (ns *Namespace) publish(durable bool, b *pebble.Batch, move func(*history)) error {
+	ns.state.Lock()
+	defer ns.state.Unlock()
+	if err := ns.use(); err != nil {
+		return err
+	}
+	if err := ns.store.engine.apply(b, durable); err != nil {
+		ns.store.users.Done()
+		return err
+	}
+	move(&ns.history)
+	return nil
+}
+
+// settle ends a commit that is visible: it tells, and waits for the disk or
+// lets the syncer do so.
+func (ns *Namespace) settle(p pending, buffered bool) error {
+	if p.commit == 0 {
+		return nil
+	}
+	defer ns.store.users.Done()
+	if ns.store.options.Visible != nil {
+		ns.store.options.Visible(ns)
+	}
+	if buffered {
+		ns.store.syncer.add(ns, false)
+		return nil
+	}
+	err := ns.store.engine.wait(p.batch)
+	if err = errors.Join(err, p.batch.Close()); err != nil {
+		ns.noteFault()
+		return ns.named("fsync a commit to", err)
+	}
+	ns.noteDurable(p.commit)
+	return nil
+}
+
+// named says what was done to which namespace.
+func (ns *Namespace) named(doing string, err error) error {
+	return fmt.Errorf("%s namespace %q: %w", doing, ns.name, err)
+}

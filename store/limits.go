@@ -1,0 +1,67 @@
+package store
+
+// The bounds of what this package holds in memory and decodes. Those of keys,
+// values, records and vectors are crdt's.
+const (
+	// defaultStageBytes is how much of a delta is held in memory before it
+	// goes to disk. As one Pebble batch it is replayed after a crash in four
+	// times its size, and a catch-up after a short absence fits.
+	defaultStageBytes = 4 << 20
+	// stageBatchBytes is the size of the batches that staging writes: large
+	// enough that the cost of a batch vanishes, small against a memtable.
+	stageBatchBytes = 512 << 10
+	// tableBytes is the size of the sorted tables that a staged delta ends
+	// up in. One is built in about 100 ms, which is what redoing one under
+	// the commit lock costs.
+	tableBytes = 4 << 20
+	// stagedRounds is how often a staged apply rebuilds the tables that
+	// local commits have overtaken before it does so under the commit lock.
+	stagedRounds = 3
+
+	// recentKeys is how many of the keys committed last are remembered, so
+	// that transactions and applies can tell what was written since their
+	// snapshots. A transaction of a millisecond sees a hundred; one that is
+	// overtaken by more than this runs again. 4,096 take 100 KiB.
+	recentKeys = 1 << 12
+
+	// touchedKeys bounds the set of keys that an apply must read before it
+	// writes. Beyond it everything is read: 128Ki hashes take 4 MiB.
+	touchedKeys = 1 << 17
+	// touchedPerRecord bounds how many keys of our own log an apply looks
+	// at for each record of the delta: reading a log key costs a twentieth
+	// of reading a record, so beyond it reading all records is cheaper.
+	touchedPerRecord = 16
+	// touchedFree is how many log keys are looked at in any case.
+	touchedFree = 1 << 10
+
+	// logPartBytes is how many bytes of keys one part of a log entry holds.
+	// A transaction of 65,536 long keys has an entry of hundreds of MiB,
+	// which in parts is neither written nor read as a whole.
+	logPartBytes = 128 << 10
+	// maxLogKeys bounds the keys of one part; a key takes a byte at least.
+	maxLogKeys = 2 * logPartBytes
+
+	// changesKeys and changesKeyBytes bound the keys that Changes sorts at a
+	// time: sorted keys are read with few seeks, and a key overwritten often
+	// is read once.
+	changesKeys     = 1 << 12
+	changesKeyBytes = 1 << 19
+
+	// arenaBytes is the size of the chunks that scanned records are copied
+	// to. A caller that keeps one record keeps its chunk.
+	arenaBytes = 32 << 10
+
+	// maxNumber is the greatest number of a namespace or writer on disk,
+	// where numbers have four bytes.
+	maxNumber = 1<<32 - 2
+
+	// maxLearned bounds the writer records that are held in memory before a
+	// delta covers them. A fleet of 10,000 nodes with 100 runs each fits
+	// what a delta may name; one that was away for long learns in steps.
+	maxLearned = 1 << 16
+
+	// maxLocalKeyBytes and maxLocalValueBytes bound the node-local values:
+	// settings, cursors, addresses.
+	maxLocalKeyBytes   = 1 << 10
+	maxLocalValueBytes = 1 << 20
+)

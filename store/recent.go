@@ -1,0 +1,107 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// recent remembers the keys that were committed last, and by which commit, so
+// that whoever prepared a commit on a snapshot can tell what was written
+// since. The owner locks.
+type recent struct {
+	ring   []recentKey // full ones are written round and round
+	next   int
+	forgot uint64 // the last commit of which a key was forgotten
+}
+
+type recentKey struct {
+	commit uint64
+	key    crdt.Key
+}
+
+// add remembers that a commit wrote k.
+func (r *recent) add(commit uint64, k crdt.Key) {
+	if len(r.ring) < recentKeys {
+		r.ring = append(r.ring, recentKey{commit, k})
+		return
+	}
+	slot := &r.ring[r.next]
+	r.forgot = max(r.forgot, slot.commit)
+	*slot = recentKey{commit, k}
+	if r.next++; r.next == recentKeys {
+		r.next = 0
+	}
+}
+
+// forget stands for a commit of more keys than are remembered.
+func (r *recent) forget(commit uint64) {
+	*r = recent{ring: r.ring[:0], forgot: commit}
+}
+
+// since returns the keys written after a commit, and whether those are all.
+func (r *recent) since(commit uint64) (keys []crdt.Key, all bool) {
+	for i := range r.ring {
+		at := &r.ring[(r.next-1-i+len(r.ring))%len(r.ring)]
+		if at.commit <= commit {
+			break
+		}
+		keys = append(keys, at.key)
+	}
+	return keys, r.forgot <= commit
+}
+
+// ReadSet is what a transaction read: its commit is refused if any of it was
+// written since its snapshot. The zero value is empty. Not safe for
+// concurrent use.
+type ReadSet struct {
+	keys  map[crdt.Key]struct{}
+	spans []crdt.Span
+}
+
+// Key adds a record, there or not.
+func (r *ReadSet) Key(k crdt.Key) {
+	if r.keys == nil {
+		r.keys = map[crdt.Key]struct{}{}
+	}
+	r.keys[k] = struct{}{}
+}
+
+// Span adds all records in s, those not there included.
+func (r *ReadSet) Span(s crdt.Span) {
+	if n := len(r.spans); n > 0 && r.spans[n-1] == s {
+		return
+	}
+	r.spans = append(r.spans, s)
+}
+
+func (r *ReadSet) empty() bool { return r == nil || len(r.keys) == 0 && len(r.spans) == 0 }
+
+func (r *ReadSet) contains(k crdt.Key) bool {
+	if _, ok := r.keys[k]; ok {
+		return true
+	}
+	return slices.ContainsFunc(r.spans, func(s crdt.Span) bool { return s.Contains(k) })
+}
+
+// validate returns ErrConflict if something in reads was written after the
+// given commit, or may have been.
+func (r *recent) validate(reads *ReadSet, commit uint64) error {
+	if reads.empty() {
+		return nil
+	}
+	for i := range r.ring {
+		at := &r.ring[(r.next-1-i+len(r.ring))%len(r.ring)]
+		if at.commit <= commit {
+			break
+		}
+		if reads.contains(at.key) {
+			return fmt.Errorf("%w: %q was written after it was read", ErrConflict, string(at.key))
+		}
+	}
+	if r.forgot > commit {
+		return fmt.Errorf("%w: too much was written since the snapshot", ErrConflict)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// view is Pebble at one position. All snapshots of that position share one;
+// the state lock guards the count.
+type view struct {
+	snap *pebble.Snapshot
+	at   position
+	refs int
+}
+
+// Snapshot is a consistent read of one namespace at one position: it shows
+// whole transactions and whole deltas, and never anything later. It is a
+// crdt.View. It holds disk space that compaction would free, so it must be
+// closed, once. Safe for concurrent use, but for Close.
+type Snapshot struct {
+	ns   *Namespace
+	view *view
+}
+
+var _ crdt.View = (*Snapshot)(nil)
+
+// Snapshot returns a snapshot of all that is visible. It fails with
+// ErrNoNamespace or ErrClosed.
+func (ns *Namespace) Snapshot() (*Snapshot, error) {
+	s, err := ns.snapshot()
+	if err != nil {
+		return nil, ns.named("read", err)
+	}
+	return s, nil
+}
+
+func (ns *Namespace) snapshot() (*Snapshot, error) {
+	ns.state.Lock()
+	defer ns.state.Unlock()
+	if err := ns.use(); err != nil {
+		return nil, err
+	}
+	if ns.view == nil || !ns.frozen && ns.view.at.commit != ns.history.visible.commit {
+		ns.view = &view{snap: ns.store.engine.DB.NewSnapshot(), at: ns.history.visible}
+	}
+	ns.view.refs++
+	return &Snapshot{ns, ns.view}, nil
+}
+
+// Close ends the snapshot. Nothing of it may be in use any more.
+func (s *Snapshot) Close() error {
+	if s.view == nil {
+		return nil
+	}
+	v := s.view
+	s.view = nil
+	defer s.ns.store.users.Done()
+	s.ns.state.Lock()
+	defer s.ns.state.Unlock()
+	if v.refs--; v.refs > 0 {
+		return nil
+	}
+	if s.ns.view == v {
+		s.ns.view = nil
+	}
+	return v.snap.Close()
+}
+
+// Number returns the number of the last commit that the snapshot shows.
+func (s *Snapshot) Number() uint64 { return s.view.at.commit }
+
+// Vector returns the expanded vector of what the snapshot shows. It is the
+// caller's.
+func (s *Snapshot) Vector() crdt.Vector { return s.view.at.vector() }
+
+// WaitDurable waits until all that the snapshot shows is on disk. It fails
+// with ErrHalted, ErrNoNamespace, ErrClosed, or the context's error.
+func (s *Snapshot) WaitDurable(ctx context.Context) error {
+	return s.ns.waitDurable(ctx, s.view.at.commit)
+}
+
+// NodeOf returns the node that w is a run of.
+func (s *Snapshot) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) { return s.ns.NodeOf(w) }
+
+// Get returns the record at k, removals included, or nil. The record is the
+// caller's. Errors wrap ErrDamaged, or are the filesystem's.
+func (s *Snapshot) Get(k crdt.Key) (crdt.Record, error) {
+	return s.ns.get(s.view.snap, k)
+}
+
+// get reads one record.
+func (ns *Namespace) get(r pebble.Reader, k crdt.Key) (crdt.Record, error) {
+	value, closer, err := r.Get(ns.records.record(make([]byte, 0, prefixLen+len(k)), k))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, ns.named("read", readError(err))
+	}
+	defer closer.Close()
+	d := recordReader{writers: ns.lineage.writer}
+	rec, err := d.read([]byte(k), value)
+	if err != nil {
+		return nil, ns.named("read", err)
+	}
+	return rec, nil
+}
+
+// Scan yields the records in span in key order, removals included. It stops
+// after the first error. Entries are the caller's.
+func (s *Snapshot) Scan(span crdt.Span) iter.Seq2[crdt.Entry, error] {
+	return func(yield func(crdt.Entry, error) bool) {
+		it, err := s.iterator(span)
+		if err != nil {
+			yield(crdt.Entry{}, err)
+			return
+		}
+		defer it.Close()
+		d := recordReader{writers: s.ns.lineage.writer}
+		for ok := it.First(); ok; ok = it.Next() {
+			e, err := d.entry(it)
+			if err != nil {
+				yield(crdt.Entry{}, s.ns.named("scan", err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(crdt.Entry{}, s.ns.named("scan", readError(err)))
+		}
+	}
+}
+
+// Last returns the record with the greatest key in span.
+func (s *Snapshot) Last(span crdt.Span) (e crdt.Entry, ok bool, err error) {
+	it, err := s.iterator(span)
+	if err != nil {
+		return crdt.Entry{}, false, err
+	}
+	defer it.Close()
+	if !it.Last() {
+		if err := it.Error(); err != nil {
+			return crdt.Entry{}, false, s.ns.named("scan", readError(err))
+		}
+		return crdt.Entry{}, false, nil
+	}
+	d := recordReader{writers: s.ns.lineage.writer}
+	if e, err = d.entry(it); err != nil {
+		return crdt.Entry{}, false, s.ns.named("scan", err)
+	}
+	return e, true, nil
+}
+
+func (s *Snapshot) iterator(span crdt.Span) (*pebble.Iterator, error) {
+	lower, upper := s.ns.records.bounds(span)
+	it, err := s.view.snap.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, s.ns.named("scan", readError(err))
+	}
+	return it, nil
+}
+
+// entry reads the record that it is at.
+func (d *recordReader) entry(it *pebble.Iterator) (crdt.Entry, error) {
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return crdt.Entry{}, readError(err)
+	}
+	key := it.Key()[prefixLen:]
+	rec, err := d.read(key, value)
+	return crdt.Entry{Key: crdt.Key(key), Record: rec}, err
+}
