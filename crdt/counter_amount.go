@@ -40,9 +40,9 @@ const slotFields, amountFields = 3, 4
 
 // What is behind the path and the type in a key: 's' writer, 'h' node chunk.
 const (
-	slotSubBytes    = len(slotSub) + len(WriterID{})
-	historySubBytes = len(historySub) + len(NodeID{})
-	chunkSubBytes   = historySubBytes + 2
+	slotSubBytes  = len(slotSub) + len(WriterID{})
+	chunkBytes    = 2
+	chunkSubBytes = len(historySub) + len(NodeID{}) + chunkBytes
 )
 
 func slotKey(w WriterID) string { return slotSub + string(w[:]) }

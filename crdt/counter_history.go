@@ -1,6 +1,8 @@
 package crdt
 
 import (
+	"encoding/binary"
+	"fmt"
 	"math"
 )
 
@@ -95,7 +97,11 @@ func (c Counter) lastChunk(tx Tx) (uint16, error) {
 	if err != nil || !ok {
 		return 0, err
 	}
-	return uint16(bigEndian([]byte(e.Key[len(prefix):]))), nil
+	chunk := []byte(e.Key[len(prefix):])
+	if len(chunk) != chunkBytes {
+		return 0, fmt.Errorf("%w: counter with a chunk of number %x", ErrValue, chunk)
+	}
+	return binary.BigEndian.Uint16(chunk), nil
 }
 
 // readAmountsAt returns the amounts in the floor or chunk at sub.

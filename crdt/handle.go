@@ -142,21 +142,26 @@ func (h handle) collect(v View, prefix string) (items []item, err error) {
 	return items, nil
 }
 
-// missing returns why nothing was found: ErrWrongType if something of another
-// type is at the path, else ErrMissing.
+// missing returns why nothing was found: ErrWrongType if nothing of the type
+// is at the path and something of another type is, else ErrMissing.
 func (h handle) missing(v View) error {
+	for it, err := range h.items(v, "") {
+		if err != nil {
+			return err
+		}
+		if shows(h.kind, it.sub, it.rec) {
+			return h.fail(ErrMissing) // it is another element that is missing
+		}
+	}
 	here, err := h.path.Here()
 	if err != nil {
 		return h.fail(err)
 	}
-	for leaf, err := range Leaves(v, here) {
-		switch {
-		case err != nil:
-			return h.fail(err)
-		case leaf.Type == h.kind:
-			return h.fail(ErrMissing)
+	for other, err := range Leaves(v, here) {
+		if err == nil {
+			err = fmt.Errorf("%w: %s", ErrWrongType, other.Type)
 		}
-		return h.fail(fmt.Errorf("%w: %s", ErrWrongType, leaf.Type))
+		return h.fail(err)
 	}
 	return h.fail(ErrMissing)
 }

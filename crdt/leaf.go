@@ -13,8 +13,8 @@ type Leaf struct {
 }
 
 // Leaves yields what there is in s, of whatever type, in key order: by path,
-// then by type. It stops after the first error. Types of later releases are
-// among it.
+// then by type byte. It stops after the first error. Types of later releases
+// are among it.
 func Leaves(v View, s Span) iter.Seq2[Leaf, error] {
 	return func(yield func(Leaf, error) bool) {
 		var last Key // the key of the last leaf, up to its type
@@ -38,6 +38,49 @@ func Leaves(v View, s Span) iter.Seq2[Leaf, error] {
 			}
 		}
 	}
+}
+
+// leafItems is a leaf and all of its records that have a value.
+type leafItems struct {
+	Leaf
+	items []item
+}
+
+// groups is Leaves with the records, read in one scan.
+func groups(v View, s Span) iter.Seq2[leafItems, error] {
+	return func(yield func(leafItems, error) bool) {
+		var g leafItems
+		var last Key
+		flush := func() bool {
+			return !g.shows() || yield(g, nil)
+		}
+		for e, err := range v.Scan(s) {
+			var leaf Leaf
+			var sub string
+			if err == nil {
+				leaf.Path, leaf.Type, sub, err = e.Key.Split()
+			}
+			if err != nil {
+				yield(leafItems{}, err)
+				return
+			}
+			if prefix := e.Key[:len(e.Key)-len(sub)]; prefix != last {
+				if !flush() {
+					return
+				}
+				g, last = leafItems{Leaf: leaf}, prefix
+			}
+			if rec := e.Record.Visible(); len(rec) > 0 {
+				g.items = append(g.items, item{sub, rec})
+			}
+		}
+		flush()
+	}
+}
+
+// shows reports whether the leaf is there.
+func (g leafItems) shows() bool {
+	return slices.ContainsFunc(g.items, func(it item) bool { return shows(g.Type, it.sub, it.rec) })
 }
 
 // shows reports whether rec, at sub, makes a leaf of type t be there.
@@ -66,25 +109,17 @@ func Fold(v View, p Path, t Type) (Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	value, ok, err := foldItems(t, items)
-	if err != nil {
-		return nil, at.fail(err)
-	}
-	if !ok {
+	leaf := leafItems{Leaf{at.path, t}, items}
+	if !leaf.shows() {
 		return nil, at.missing(v)
 	}
-	return value, nil
+	value, err := leaf.fold()
+	return value, at.fail(err)
 }
 
-// foldItems folds all records of one type at one path, in key order, and
-// reports whether there is anything.
-func foldItems(t Type, items []item) (value Raw, ok bool, err error) {
-	for _, it := range items {
-		ok = ok || shows(t, it.sub, it.rec)
-	}
-	if !ok {
-		return nil, false, nil
-	}
+// fold folds a leaf that is there.
+func (g leafItems) fold() (value Raw, err error) {
+	items, t := g.items, g.Type
 	switch rec := items[0].rec; t {
 	case TypeRegister:
 		value, err = Canonical(rec.Winner().Value)
@@ -106,9 +141,9 @@ func foldItems(t Type, items []item) (value Raw, ok bool, err error) {
 	case TypeCounter:
 		value, err = foldCounter(items)
 	default:
-		err = fmt.Errorf("%w: %s", ErrUnknownType, t)
+		err = fmt.Errorf("%w %#02x", ErrUnknownType, byte(t))
 	}
-	return value, true, err
+	return value, err
 }
 
 // appendCanonical appends the canonical form of one element to an array that

@@ -59,28 +59,27 @@ func (m Map[T]) fold(v View) ([]treeLeaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	var shown []Leaf
-	for leaf, err := range Leaves(v, s) {
+	var shown []leafItems
+	for leaf, err := range groups(v, s) {
 		if err != nil {
 			return nil, err
 		}
-		if _, known := typeNames[leaf.Type]; !known {
-			continue
-		}
 		n := len(shown)
-		if n == 0 || !slices.Equal(shown[n-1].Path, leaf.Path) {
+		switch _, known := typeNames[leaf.Type]; {
+		case !known:
+		case n == 0 || !slices.Equal(shown[n-1].Path, leaf.Path):
 			shown = append(shown, leaf)
-		} else if leaf.Type == TypeRegister {
+		case leaf.Type == TypeRegister:
 			shown[n-1] = leaf
 		}
 	}
-	var out []treeLeaf
-	for _, leaf := range shown {
-		value, err := Fold(v, leaf.Path, leaf.Type)
+	out := make([]treeLeaf, len(shown))
+	for i, leaf := range shown {
+		value, err := leaf.fold()
 		if err != nil {
-			return nil, err
+			return nil, &LeafError{leaf.Leaf, err}
 		}
-		out = append(out, treeLeaf{leaf.Path, value})
+		out[i] = treeLeaf{leaf.Path, value}
 	}
 	return out, nil
 }

@@ -42,8 +42,10 @@ type View interface {
 	NodeOf(w WriterID) (NodeID, bool)
 }
 
-// Tx is a View that also writes. Its reads see its writes. All that it writes
-// shares one dot, and becomes visible together, here and at every peer.
+// Tx is a View that also writes. All that it writes shares one dot, and
+// becomes visible together, here and at every peer. Its reads see its writes,
+// as events of Writer with one seq for all of them, which no other event has:
+// that of the dot to come, or 0 where it is not known yet.
 type Tx interface {
 	View
 	// Put makes value the only event of k: it supersedes what is there. It

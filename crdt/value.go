@@ -73,8 +73,10 @@ func appendFloat32(dst []byte, f float32) []byte {
 }
 
 // Decode is the inverse of Encode, for bytes that nobody vouches for. A number
-// decodes into any numeric type that can hold it: integers exactly, into
-// floats as the nearest one. Errors wrap ErrValue.
+// decodes into a T that is any numeric type that can hold it: integers exactly,
+// into floats as the nearest one. Within other types numbers decode as
+// vmihailenco/msgpack does it, which cuts them to the width of their field.
+// Errors wrap ErrValue.
 func Decode[T any](b []byte) (T, error) {
 	var v, zero T
 	if err := decodeInto(b, &v); err != nil {
