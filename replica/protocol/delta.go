@@ -1,41 +1,50 @@
 package protocol
 
-import (
-	"github.com/anabranch-db/anabranch/crdt"
-)
+import "github.com/anabranch-db/anabranch/crdt"
 
-// A delta is one or more Delta frames, sent one behind the other (frames of
-// other messages may come between):
+// A delta is one or more Delta frames, one behind the other; frames of other
+// messages may come between.
 //
-//	delta   = [8 number epoch first to table records]
+//	delta   = [8 number epoch first diff table records]
 //	number  = the sender's number of the namespace
-//	epoch   = the receiver's: which of its states the delta builds on
-//	first   = bool; a delta begins, and one that is not complete is void
-//	to      = nil, or in the last frame a vector: the entries of the sender's
-//	          vector that differ from what it told, to which they are added
-//	table   = [*writer]; events name their writers by their place in it
-//	records = [*(key record)], the current events of each record that changed;
+//	epoch   = the receiver's, from its last Vector or Refuse: which state of
+//	          the receiver the delta builds on
+//	first   = bool: a delta begins here, and one that is not complete is void
+//	diff    = nil, or, in the last frame, the entries of the snapshot's vector
+//	          that are not in what the sender told, and are told by it
+//	table   = [*writer]; events name a writer by its place in it
+//	records = [*(key record)], for each record that changed its present events;
 //	          equal keys in a row are parts of one record
 //
 // The receiver joins the records under its own vector and the sender's, which
-// is why to must be the sender's snapshot exactly: see doc.go.
+// is what it was told with diff: see doc.go on why that is the snapshot's.
 type deltaHead struct {
 	number, epoch uint64
 	first, last   bool
-	diff          []crdt.Dot // of the last frame, else nil
+	diff          crdt.Vector // of the last frame
 }
 
 const deltaFields = 6
 
-// append returns a message with the fields up to the table, and room for size
-// more bytes.
-func (d *deltaHead) append(size int) []byte {
+// appendDeltaHead returns a message up to the table, with room for size bytes
+// more. A nil diff is that of a frame that is not the last.
+func appendDeltaHead(size int, number, epoch uint64, first bool, diff []crdt.Dot) []byte {
 	b := newMessage(64+size, deltaFields, codeDelta)
-	b = crdt.AppendUint(b, d.number)
-	b = crdt.AppendUint(b, d.epoch)
-	b = crdt.AppendBool(b, d.first)
-	if !d.last {
+	b = crdt.AppendUint(b, number)
+	b = crdt.AppendUint(b, epoch)
+	b = crdt.AppendBool(b, first)
+	if diff == nil {
 		return crdt.AppendNil(b)
 	}
-	return appendEntries(b, d.diff)
+	return appendEntries(b, diff)
+}
+
+// readDeltaHead reads up to the table; DeltaDecoder reads the rest.
+func readDeltaHead(r *crdt.Reader, fields int) (d deltaHead) {
+	wantFields(r, fields, deltaFields)
+	d.number, d.epoch, d.first = readNumber(r), r.Uint(), r.Bool()
+	if d.last = !r.Nil(); d.last {
+		d.diff = readEntries(r)
+	}
+	return d
 }

@@ -100,8 +100,8 @@ func (d *DeltaEncoder) index(w crdt.WriterID) uint64 {
 
 // flush sends the frame being filled; a diff that is not nil makes it the last.
 func (d *DeltaEncoder) flush(diff []crdt.Dot) error {
-	h := deltaHead{number: d.number, epoch: d.epoch, first: !d.started, last: diff != nil, diff: diff}
-	b := h.append(len(diff)*entryBytes + len(d.writers) + len(d.records))
+	size := len(diff)*entryBytes + len(d.writers) + len(d.records)
+	b := appendDeltaHead(size, d.number, d.epoch, !d.started, diff)
 	b = append(crdt.AppendArray(b, len(d.table)), d.writers...)
 	b = append(crdt.AppendArray(b, 2*d.count), d.records...)
 	d.started, d.count = true, 0

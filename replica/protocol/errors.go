@@ -1,16 +1,25 @@
 package protocol
 
-import "errors"
+import (
+	"errors"
 
-// Errors that decide what becomes of a link. The executor wraps them in the
-// Err of its events; the decoders here return the first.
-var (
-	// ErrMalformed marks bytes that no correct peer sends.
-	ErrMalformed = errors.New("malformed frame")
-	// ErrForged marks a writer record that its node did not sign, or a node
-	// that may not write there.
-	ErrForged = errors.New("forged writer record")
-	// ErrUnknownWriter marks a delta whose context names a writer without its
-	// whole chain of records.
-	ErrUnknownWriter = errors.New("unknown writer")
+	"github.com/anabranch-db/anabranch/crdt"
 )
+
+// ErrMalformed marks bytes that no correct peer sends. The decoders here wrap
+// it. An executor passes errors on in its events as they are: those that wrap
+// it, crdt.ErrDelta or crdt.ErrWriterRecord close the link, and one that wraps
+// crdt.ErrUnknownWriter asks for the writer records again.
+var ErrMalformed = errors.New("malformed frame")
+
+// hostile reports whether only a peer that breaks the rules causes err, and
+// what to close the link with.
+func hostile(err error) (Code, bool) {
+	switch {
+	case errors.Is(err, crdt.ErrWriterRecord):
+		return CodeForged, true
+	case errors.Is(err, ErrMalformed), errors.Is(err, crdt.ErrDelta):
+		return CodeProtocol, true
+	}
+	return 0, false
+}

@@ -101,17 +101,17 @@ type Applied struct {
 	Job JobID
 	// Durable is the namespace's durable vector after it, expanded.
 	Durable crdt.Vector
-	// Err says why nothing of the delta was applied: one that wraps
-	// ErrMalformed or ErrForged closes the link, one that wraps
-	// ErrUnknownWriter or any other has the delta refused and asked for again.
+	// Err says why nothing of the delta was applied. If only a faulty peer
+	// causes it (see ErrMalformed) the link is closed, else the delta is
+	// refused, and asked for again later.
 	Err error
 }
 
 // Learned ends a Learn.
 type Learned struct {
 	Job JobID
-	// Err closes the link if it wraps ErrMalformed or ErrForged. After any
-	// other the records count as not received.
+	// Err closes the link if only a faulty peer causes it (see ErrMalformed).
+	// After any other the records count as not received.
 	Err error
 }
 

@@ -41,6 +41,11 @@ const (
 	// greatest size they just fit it.
 	MaxStatementsPerFrame = 256
 
+	// toldSlack is how many entries more than twice the present vector may
+	// have been told before it is told anew: entries that later ones imply
+	// stay in what was told, one for each restart of a node. 64 take 2 KiB.
+	toldSlack = 64
+
 	// FetchDelayMillis is how long a node waits, after a neighbour said what
 	// it has, for the same from the origin, if the origin is linked to it: a
 	// push that is under way arrives within it on a local network.

@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/anabranch-db/anabranch/crdt"
+import (
+	"fmt"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
 
 // Config is what a machine is made from.
 type Config struct {
@@ -19,15 +23,107 @@ type Config struct {
 type Machine struct {
 	node    crdt.NodeID
 	cluster [32]byte
+	now     int64
+	armed   int64 // when a Tick is due, 0: none was asked for
 	out     []Effect
+
+	spaces  []*space // by name
+	links   []*link  // in order of LinkUp
+	byID    map[LinkID]*link
+	jobs    map[JobID]*job
+	lastJob JobID
+	retries []*session // that announce their namespace again later
+	revoked revoked
 }
 
 // New returns a machine without links and namespaces.
-func New(c Config) *Machine { return &Machine{node: c.Node, cluster: c.Cluster} }
+func New(c Config) *Machine {
+	m := &Machine{node: c.Node, cluster: c.Cluster, jobs: map[JobID]*job{}, byID: map[LinkID]*link{}}
+	for _, r := range c.Revocations {
+		m.revoked.add(r)
+	}
+	return m
+}
 
 // Step takes an event, at a time in milliseconds on any clock that does not
-// stop (a step back is taken as no step), and returns what is to be done, in
-// order. The slice is the caller's until the next Step.
+// stop (a step back counts as none), and returns what is to be done, in order.
+// The slice is valid until the next Step.
 func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
+	m.now = max(m.now, nowMillis)
+	m.out = m.out[:0]
+	switch ev := ev.(type) {
+	case LinkUp:
+		m.linkUp(ev)
+	case LinkDown:
+		if l := m.byID[ev.Link]; l != nil {
+			m.drop(l)
+		}
+	case Received:
+		if l := m.byID[ev.Link]; l != nil {
+			m.receive(l, ev.Frame)
+		}
+	case Flushed:
+		if l := m.byID[ev.Link]; l != nil {
+			m.flushed(l)
+		}
+	case Opened:
+		m.opened(ev)
+	case Closed:
+		m.closed(ev.Namespace)
+	case Durable:
+		m.durable(ev)
+	case Built:
+		m.built(ev)
+	case Applied:
+		m.applied(ev)
+	case Learned:
+		m.learned(ev)
+	case Revoked:
+		m.revoke(ev.Revocation)
+	case Tick:
+		m.tick()
+	default:
+		panic(fmt.Sprintf("protocol: event of unknown type %T", ev))
+	}
+	m.arm()
+	return m.out
+}
+
+func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
+
+// linkTo returns the link to a node.
+func (m *Machine) linkTo(n crdt.NodeID) *link {
+	for _, l := range m.links {
+		if l.peer == n {
+			return l
+		}
+	}
 	return nil
+}
+
+// job is work that the executor does for a session.
+type job struct {
+	id JobID
+	s  *session
+	// Of a Build: the session's generation when it began.
+	generation int
+	cancelled  bool
+	// Of an Apply whose last frame came: the sender's vector, and what of it
+	// was lacking.
+	to     crdt.Vector
+	brings crdt.Vector
+}
+
+func (m *Machine) newJob(s *session) *job {
+	m.lastJob++
+	j := &job{id: m.lastJob, s: s}
+	m.jobs[j.id] = j
+	return j
+}
+
+// endJob returns a job that has ended, or nil if it no longer matters.
+func (m *Machine) endJob(id JobID) *job {
+	j := m.jobs[id]
+	delete(m.jobs, id)
+	return j
 }

@@ -34,21 +34,21 @@ func (c code) String() string {
 	return fmt.Sprintf("message %d", uint8(c))
 }
 
-// readCode reads the start of a message: how many fields follow, its code.
-func readCode(r *crdt.Reader) (fields int, c code) {
+// maxFields bounds the fields of a message, those of a later Hello included.
+const maxFields = 64
+
+// readCode reads the start of a message: its code, and how many fields follow.
+func readCode(r *crdt.Reader) (c code, fields int) {
 	n := r.Array(maxFields)
 	u := r.Uint()
-	if r.Err() == nil && (u == 0 || u >= uint64(len(messageNames))) {
+	if r.Err() == nil && (n == 0 || u == 0 || u >= uint64(len(messageNames))) {
 		r.Fail(fmt.Sprintf("unknown message %d", u))
 	}
 	if r.Err() != nil {
 		return 0, 0
 	}
-	return n - 1, code(u)
+	return code(u), n - 1
 }
-
-// maxFields bounds the fields of a message, those of a later Hello among them.
-const maxFields = 64
 
 // wantFields checks the number of fields of a message.
 func wantFields(r *crdt.Reader, got, want int) {
@@ -57,7 +57,10 @@ func wantFields(r *crdt.Reader, got, want int) {
 	}
 }
 
-// appendVector appends at most MaxEntriesPerFrame entries; see crdt.AppendVector.
+// entryBytes is what one entry of a vector takes at most.
+const entryBytes = 18 + 9
+
+// appendEntries appends the entries of a vector, as crdt.AppendVector does.
 func appendEntries(dst []byte, entries []crdt.Dot) []byte {
 	dst = crdt.AppendArray(dst, 2*len(entries))
 	for _, e := range entries {
@@ -67,5 +70,29 @@ func appendEntries(dst []byte, entries []crdt.Dot) []byte {
 	return dst
 }
 
-// entryBytes is what one entry of a vector takes at most.
-const entryBytes = 18 + 9
+// readEntries reads what appendEntries wrote.
+func readEntries(r *crdt.Reader) crdt.Vector {
+	v := crdt.ReadVector(r)
+	if len(v) > MaxEntriesPerFrame {
+		r.Fail(fmt.Sprintf("%d entries where at most %d are allowed", len(v), MaxEntriesPerFrame))
+	}
+	return v
+}
+
+// readNumber reads a number that a peer gave to a namespace.
+func readNumber(r *crdt.Reader) uint64 {
+	n := r.Uint()
+	if n == 0 || n > MaxNumbers {
+		r.Fail(fmt.Sprintf("no namespace can have number %d", n))
+	}
+	return n
+}
+
+// readName reads the name of a namespace.
+func readName(r *crdt.Reader) string {
+	name := r.String(crdt.MaxNamespaceBytes)
+	if name == "" {
+		r.Fail("namespace without a name")
+	}
+	return name
+}

@@ -74,12 +74,21 @@ func (w *writersEncoder) frame() Frame {
 	return Frame{b}
 }
 
+// readWritersHead reads up to the certificates.
+func readWritersHead(r *crdt.Reader, fields int) (number uint64) {
+	wantFields(r, fields, writersFields)
+	return readNumber(r)
+}
+
 // DecodeWriters takes the Body of a Learn effect apart. It verifies nothing.
 // Certificates alias body. Errors wrap ErrMalformed.
 func DecodeWriters(body []byte) (certificates [][]byte, records []*crdt.WriterRecord, err error) {
 	r := crdt.NewReader(body)
 	for range r.Array(MaxWritersPerFrame) {
 		certificates = append(certificates, r.Bytes(MaxCertificateBytes))
+		if r.Err() != nil {
+			break
+		}
 	}
 	for range r.Array(MaxWritersPerFrame) {
 		rec := crdt.ReadWriterRecord(r)

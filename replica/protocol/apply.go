@@ -1,0 +1,130 @@
+package protocol
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// This file keeps the rules of taking deltas. A delta names the epoch that it
+// was built for. While none fails, each is applied before the next, so that
+// what the sender believes comes true. Once one fails, the epoch changes, all
+// that was built on it is thrown away, and the sender is told to begin again
+// at what is really here.
+
+// onDelta takes a frame of a delta. What its last frame tells of the sender
+// holds even if the delta is thrown away: the sender counts it as told.
+func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
+	s, err := m.numbered(l, d.number)
+	if s == nil {
+		return err
+	}
+	if d.last && s.theirs != nil {
+		if err := m.addTheirs(s, d.diff); err != nil {
+			return err
+		}
+	}
+	if d.epoch != s.recvEpoch || !s.paired() {
+		m.pull(s.space)
+		return nil
+	}
+	switch {
+	case s.theirs == nil:
+		return faultf(CodeProtocol, "a delta before the sender's vector")
+	case !l.mayWrite(s.name):
+		m.refuse(s, reasonForbidden)
+		return nil
+	case d.first:
+		m.cancelReceive(s)
+		s.receiving = m.newJob(s)
+	case s.receiving == nil:
+		return faultf(CodeProtocol, "a delta without its first frame")
+	}
+	m.apply(s, d, body)
+	return nil
+}
+
+// apply has a frame applied.
+func (m *Machine) apply(s *session, d deltaHead, body []byte) {
+	j := s.receiving
+	a := Apply{
+		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Epoch: d.epoch,
+		First: d.first, Last: d.last, Body: body,
+	}
+	if d.last {
+		j.to = s.theirs.Clone()
+		j.brings = s.missing.Clone()
+		a.To = j.to
+		s.receiving = nil
+		s.space.coming = append(s.space.coming, j)
+	}
+	m.emit(a)
+	m.noteProgress(s, d.last)
+	m.tend(s)
+	m.pull(s.space)
+}
+
+// brings reports whether a delta that came whole covers (w, seq).
+func (sp *space) brings(w crdt.WriterID, seq uint64) bool {
+	return slices.ContainsFunc(sp.coming, func(j *job) bool { return j.brings[w] >= seq })
+}
+
+// applied ends a delta, for good or not.
+func (m *Machine) applied(ev Applied) {
+	j := m.endJob(ev.Job)
+	if j == nil {
+		return
+	}
+	s, sp := j.s, j.s.space
+	sp.coming = slices.DeleteFunc(sp.coming, func(o *job) bool { return o == j })
+	if ev.Err != nil {
+		m.failed(s, ev.Err)
+		return
+	}
+	m.advance(sp, ev.Durable)
+	m.endFetch(s, m.served(s))
+	m.tendAll(sp)
+}
+
+// failed does what the failure of a delta asks for.
+func (m *Machine) failed(s *session, err error) {
+	code, bad := hostile(err)
+	switch {
+	case s.ended:
+		m.pull(s.space)
+	case bad:
+		m.close(s.link, code, err.Error())
+	case errors.Is(err, crdt.ErrUnknownWriter):
+		m.refuse(s, reasonUnknownWriter)
+	default:
+		m.refuse(s, reasonStore)
+	}
+}
+
+// refuse begins a new epoch: what was sent for the older one is thrown away.
+func (m *Machine) refuse(s *session, why reason) {
+	s.recvEpoch = s.link.nextEpoch()
+	s.owes.refusal = why
+	m.cancelReceive(s)
+	sp := s.space
+	sp.coming = slices.DeleteFunc(sp.coming, func(j *job) bool {
+		if j.s == s {
+			m.endJob(j.id)
+		}
+		return j.s == s
+	})
+	m.endFetch(s, false)
+	m.tend(s)
+	m.pull(sp)
+}
+
+// tellRefusal tells the peer of it. The vector begins told anew, as it does
+// what the peer believes of us.
+func (m *Machine) tellRefusal(s *session) {
+	why := s.owes.refusal
+	s.owes.refusal, s.owes.vector = 0, false
+	m.tellAnew(s, func(entries []crdt.Dot) Frame {
+		return encodeRefuse(s.number, s.recvEpoch, why, entries)
+	})
+}

@@ -1,0 +1,135 @@
+package protocol
+
+// This file keeps the rules of meeting: Hello, Announce, Gone. A namespace is
+// spoken of on a link once both sides have announced it, and each then tells
+// its vector, unless the Hellos already showed that both are the same.
+
+// greet says Hello on a new link.
+func (m *Machine) greet(l *link) {
+	h := hello{min: MinVersion, max: Version, cluster: m.cluster, revocations: m.revoked.hash()}
+	var later []*session
+	for _, sp := range m.spaces {
+		if !l.mayRead(sp.name) {
+			continue
+		}
+		s := m.session(l, sp.name)
+		sp.join(s)
+		if len(h.namespaces) == MaxHelloNamespaces {
+			later = append(later, s)
+			continue
+		}
+		l.numbers++
+		s.number, s.greeted, s.greeting = l.numbers, sp.normal, sp.normal.Hash()
+		h.namespaces = append(h.namespaces, greeting{s.name, s.greeting})
+	}
+	m.send(l, h.encode())
+	for _, s := range later {
+		s.recvEpoch = l.nextEpoch()
+		m.announce(s)
+	}
+}
+
+// onHello takes the peer's Hello. What both Hellos name with the same hash is
+// in sync, and each side knows without a further word what both were told.
+func (m *Machine) onHello(l *link, h hello) error {
+	if h.min > Version || h.max < MinVersion || h.min > h.max {
+		return faultf(CodeVersion, "the peer speaks versions %d to %d, this node %d to %d",
+			h.min, h.max, MinVersion, Version)
+	}
+	if h.cluster != m.cluster {
+		return faultf(CodeCluster, "the peer is of cluster %x, this node of %x", h.cluster[:4], m.cluster[:4])
+	}
+	l.greeted = true
+	if h.revocations != m.revoked.hash() {
+		m.sendRevocations(l, m.revoked.statements)
+	}
+	for i, g := range h.namespaces {
+		s := m.session(l, g.name)
+		s.peerNumber = uint64(i + 1)
+		l.names = append(l.names, g.name)
+		if s.greeted != nil && s.greeting == g.hash {
+			m.inSync(s)
+		}
+		s.owes.vector = s.told == nil
+	}
+	for _, s := range l.sessions {
+		s.greeted = nil
+		m.tend(s)
+	}
+	return nil
+}
+
+// inSync begins a session in which both Hellos stood for one vector.
+func (m *Machine) inSync(s *session) {
+	s.told = s.greeted.Clone()
+	m.replaceTheirs(s, s.greeted.Clone())
+	s.live = true
+}
+
+// announce gives a namespace our next number on a link.
+func (m *Machine) announce(s *session) {
+	l := s.link
+	if l.numbers == MaxNumbers {
+		m.close(l, CodeLimit, "the numbers for namespaces are used up")
+		return
+	}
+	l.numbers++
+	s.number, s.announceAt = l.numbers, 0
+	m.send(l, (&announce{s.name}).encode())
+	s.owes.vector = true
+	m.tend(s)
+}
+
+// onAnnounce takes note of a namespace at the peer. What we told of it, under
+// an older number or before it was there, the peer does not have.
+func (m *Machine) onAnnounce(l *link, a announce) error {
+	if len(l.names) == MaxNumbers {
+		return faultf(CodeLimit, "more than %d namespaces were announced", MaxNumbers)
+	}
+	s := m.session(l, a.name)
+	if s.peerNumber != 0 {
+		return faultf(CodeProtocol, "namespace %q has number %d already", a.name, s.peerNumber)
+	}
+	l.names = append(l.names, a.name)
+	s.peerNumber = uint64(len(l.names))
+	s.owes.vector = true
+	m.tend(s)
+	return nil
+}
+
+// onGone forgets what the peer told under a number, and what it was told.
+func (m *Machine) onGone(l *link, g gone) error {
+	if g.number > uint64(len(l.names)) || l.names[g.number-1] == "" {
+		return faultf(CodeProtocol, "namespace %d is not there to be gone", g.number)
+	}
+	s := l.byName[l.names[g.number-1]]
+	l.names[g.number-1] = ""
+	s.peerNumber = 0
+	if s.space == nil {
+		l.forget(s)
+		return nil
+	}
+	m.cancelBuild(s)
+	m.cancelReceive(s)
+	s.told, s.owes.refusal = nil, 0
+	s.theirs, s.missing, s.known, s.knownLent = nil, nil, nil, false
+	s.generation++
+	s.introduced, s.live, s.wanted, s.refusals = nil, false, false, 0
+	s.wantAt = 0
+	m.endFetch(s, false)
+	m.pull(s.space)
+	return nil
+}
+
+// withdraw takes back the announcement of a namespace that could not be read,
+// so that the peer asks another, and announces it again after a pause.
+func (m *Machine) withdraw(s *session) {
+	sp := s.space
+	m.send(s.link, (&gone{s.number}).encode())
+	fresh := m.restart(s)
+	sp.join(fresh)
+	fresh.withdrawn++
+	fresh.announceAt = m.now + backoff(fresh.withdrawn)
+	m.retries = append(m.retries, fresh)
+	m.pull(sp)
+}

@@ -1,0 +1,52 @@
+package protocol
+
+import "github.com/anabranch-db/anabranch/crdt"
+
+// This file keeps the rules of learning writer records. They travel ahead of
+// what mentions their writers, so that vectors can be expanded: one that names
+// an unknown writer counts for less than it covers, and a delta built then
+// would bring what the peer has.
+
+// onWriters has records verified and kept.
+func (m *Machine) onWriters(l *link, number uint64, body []byte) error {
+	s, err := m.numbered(l, number)
+	if s == nil {
+		return err
+	}
+	s.learning++
+	m.emit(Learn{m.newJob(s).id, l.id, s.space.ns, body})
+	return nil
+}
+
+// learned expands again what the peer told, now that more of it is known.
+func (m *Machine) learned(ev Learned) {
+	j := m.endJob(ev.Job)
+	if j == nil || j.s.ended {
+		return
+	}
+	s := j.s
+	s.learning--
+	if code, bad := hostile(ev.Err); bad {
+		m.close(s.link, code, ev.Err.Error())
+		return
+	}
+	if s.theirs != nil {
+		m.noteTold(s, s.theirs)
+	}
+	for _, j := range s.space.coming {
+		if j.s == s {
+			j.brings = j.bringsOf(s.space)
+		}
+	}
+	m.tend(s)
+	m.pull(s.space)
+}
+
+// bringsOf returns what a delta covers beyond what is durable in sp.
+func (j *job) bringsOf(sp *space) crdt.Vector {
+	v := crdt.Vector{}
+	for _, e := range sp.own.Behind(sp.ns.Expand(j.to)) {
+		v[e.Writer] = e.Seq
+	}
+	return v
+}

@@ -1,0 +1,117 @@
+package protocol
+
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// link is one connection to a peer. All that is known through it is forgotten
+// with it.
+type link struct {
+	id     LinkID
+	peer   crdt.NodeID
+	dialed bool
+	grants Grants
+	seq    SeqChecker
+
+	greeted  bool  // the peer's Hello came
+	deadline int64 // for it
+	queued   bool  // frames were sent since the last Flushed
+	numbers  uint64
+	epochs   uint64
+
+	sessions []*session // in the order in which either side named them
+	byName   map[string]*session
+	names    []string // what the peer numbered 1, 2, ...; "" is gone
+}
+
+// dialer returns the node that dialed.
+func (l *link) dialer(self crdt.NodeID) crdt.NodeID {
+	if l.dialed {
+		return self
+	}
+	return l.peer
+}
+
+func (l *link) mayRead(namespace string) bool {
+	return l.grants == nil || l.grants.MayRead(namespace)
+}
+
+func (l *link) mayWrite(namespace string) bool {
+	return l.grants == nil || l.grants.MayWrite(namespace)
+}
+
+// nextEpoch returns an epoch that no delta on this link was built for.
+func (l *link) nextEpoch() uint64 {
+	l.epochs++
+	return l.epochs
+}
+
+// linkUp takes in a new link, unless it is to be closed: both ends decide the
+// same way which of two links between them stays.
+func (m *Machine) linkUp(ev LinkUp) {
+	l := &link{
+		id: ev.Link, peer: ev.Peer, dialed: ev.Dialed, grants: ev.Grants,
+		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{},
+	}
+	switch old := m.linkTo(l.peer); {
+	case l.peer == m.node:
+		m.emit(Close{l.id, CodeSelf, "the other end is this node"})
+		return
+	case m.revoked.node(l.peer):
+		m.emit(Close{l.id, CodeRevoked, "the credential was revoked"})
+		return
+	case old != nil && m.keeps(old, l):
+		m.emit(Close{l.id, CodeDuplicate, "a link to this node is up"})
+		return
+	case old != nil:
+		m.close(old, CodeDuplicate, "another link to this node came up")
+	}
+	m.links = append(m.links, l)
+	m.byID[l.id] = l
+	m.greet(l)
+}
+
+// keeps reports whether the older of two links to a node stays: the one that
+// the smaller node dialed; of two by one dialer the newer, since it knows that
+// the older is dead.
+func (m *Machine) keeps(old, l *link) bool {
+	return old.dialer(m.node).Compare(l.dialer(m.node)) < 0
+}
+
+// close closes a link and forgets it.
+func (m *Machine) close(l *link, code Code, reason string) {
+	m.emit(Close{l.id, code, reason})
+	m.drop(l)
+}
+
+// drop forgets a link. Deltas that came whole on it are applied all the same.
+func (m *Machine) drop(l *link) {
+	m.links = slices.DeleteFunc(m.links, func(o *link) bool { return o == l })
+	delete(m.byID, l.id)
+	var left []*space
+	for _, s := range l.sessions {
+		if s.space != nil {
+			left = append(left, s.space)
+		}
+		m.end(s)
+	}
+	for _, sp := range left {
+		m.pull(sp)
+	}
+}
+
+// send queues a frame.
+func (m *Machine) send(l *link, f Frame) {
+	l.queued = true
+	m.emit(Send{l.id, f})
+}
+
+// flushed says on a link what was held back while it was busy.
+func (m *Machine) flushed(l *link) {
+	l.queued = false
+	for _, s := range l.sessions {
+		m.tend(s)
+	}
+}

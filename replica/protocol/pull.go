@@ -1,0 +1,145 @@
+package protocol
+
+// This file keeps the rules of asking for deltas. Per namespace one peer is
+// asked at a time, and it is asked for all that it has. So however many
+// neighbours offer a payload, one sends it.
+
+// fetch is a Want that is answered now, or a delta that came unasked and goes
+// on: while there is one no other peer is asked.
+type fetch struct {
+	s        *session
+	advances int   // of the namespace's vector when it began
+	progress int64 // when something last came
+	checkAt  int64 // when to look whether anything did
+}
+
+// pull asks for what is lacking, if something is and nothing is under way. It
+// is due whenever what is lacking, or under way, may have changed.
+func (m *Machine) pull(sp *space) {
+	if f := sp.fetch; f != nil {
+		for _, s := range sp.sessions {
+			m.schedule(s)
+		}
+		sp.nextAt = f.checkAt
+		return
+	}
+	var best *session
+	sp.nextAt = 0
+	for _, s := range sp.sessions {
+		m.schedule(s)
+		switch at := max(s.wantAt, s.retryAt); {
+		case s.wantAt == 0 || !s.mayWant():
+		case at > m.now:
+			sp.nextAt = earlier(sp.nextAt, at)
+		case best == nil || s.failures < best.failures:
+			best = s
+		}
+	}
+	if best != nil {
+		m.send(best.link, (&want{best.number}).encode())
+		m.beginFetch(best)
+	}
+}
+
+// mayWant reports whether the peer can be asked: it knows what we cover, with
+// the records behind it, and we would take what it sends.
+func (s *session) mayWant() bool {
+	return s.met() && s.owes.refusal == 0 && !s.owes.writers && s.link.mayWrite(s.name)
+}
+
+// schedule sets when the peer is to be asked. What a neighbour tells may be on
+// its way from the node that wrote it: then it is given a moment to come.
+func (m *Machine) schedule(s *session) {
+	direct, lacking := m.lacks(s)
+	switch {
+	case !lacking:
+		s.wantAt = 0
+	case s.wantAt != 0:
+	case direct:
+		s.wantAt = m.now + FetchDelayMillis
+	default:
+		s.wantAt = m.now
+	}
+}
+
+// lacks reports whether the peer has something that is neither here nor on its
+// way, and whether a node that wrote some of it is linked to this one.
+func (m *Machine) lacks(s *session) (direct, lacking bool) {
+	for w, seq := range s.missing {
+		if s.space.brings(w, seq) {
+			continue
+		}
+		lacking = true
+		n, ok := s.space.ns.NodeOf(w)
+		if !ok || n == m.node {
+			direct = true // not known yet; our own, whose Durable is late
+			continue
+		}
+		if l := m.linkTo(n); l != nil && l != s.link {
+			o := l.byName[s.name]
+			direct = direct || o != nil && o.met()
+		}
+	}
+	return direct, lacking
+}
+
+func (m *Machine) beginFetch(s *session) {
+	s.space.fetch = &fetch{s, s.space.advances, m.now, m.now + FetchTimeoutMillis}
+	s.space.nextAt = s.space.fetch.checkAt
+}
+
+// served reports whether a delta of s that was applied brought something, or
+// all that there was. A peer that tells of things and does not send them is not
+// asked again and again.
+func (m *Machine) served(s *session) bool {
+	f := s.space.fetch
+	if f == nil || f.s != s || f.advances != s.space.advances {
+		return true
+	}
+	_, lacking := m.lacks(s)
+	return !lacking
+}
+
+// endFetch ends what s fetches, if it does, so that the next may begin. After
+// a failure others go first, and s waits.
+func (m *Machine) endFetch(s *session, ok bool) {
+	sp := s.space
+	if sp.fetch == nil || sp.fetch.s != s {
+		return
+	}
+	sp.fetch = nil
+	if ok {
+		s.failures = 0
+		return
+	}
+	s.failures++
+	s.retryAt = m.now + backoff(s.failures)
+}
+
+// noteProgress notes that a part of a delta came.
+func (m *Machine) noteProgress(s *session, last bool) {
+	switch f := s.space.fetch; {
+	case f != nil && f.s == s:
+		f.progress = m.now
+	case f == nil && !last:
+		m.beginFetch(s)
+	}
+}
+
+// checkFetch ends a fetch that makes no progress.
+func (m *Machine) checkFetch(sp *space) {
+	f := sp.fetch
+	for _, j := range sp.coming {
+		if j.s == f.s {
+			f.progress = m.now // what came whole is being applied
+		}
+	}
+	if f.checkAt = f.progress + FetchTimeoutMillis; f.checkAt <= m.now {
+		m.endFetch(f.s, false)
+	}
+}
+
+// backoff returns the pause after the n-th failure in a row, in milliseconds.
+func backoff(n int) int64 {
+	return min(int64(RetryDelayMillis)<<min(n-1, 16), MaxRetryDelayMillis)
+}

@@ -1,0 +1,107 @@
+package protocol
+
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// This file keeps the rules of sending deltas. One is built when the peer asks
+// (Want), and without being asked when this very node wrote something and the
+// peer was level before. Nothing else is pushed: what others wrote is told,
+// and whoever lacks it asks one peer for it. So a payload reaches a node about
+// once, not once per neighbour, and what came from a peer never goes back.
+
+// lacksOurs reports whether the peer lacks something that this node wrote.
+func (s *session) lacksOurs() bool { return !s.known.CoversAll(s.space.mine) }
+
+// build has a delta sent. Nothing that changes told is sent until it is built.
+func (m *Machine) build(s *session) {
+	j := m.newJob(s)
+	j.generation = s.generation
+	s.building, s.wanted, s.knownLent = j, false, true
+	m.emit(Build{
+		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number, Epoch: s.sendEpoch,
+		From: s.known, Told: s.told, Introduced: s.introduced,
+	})
+}
+
+// built ends a Build. What was sent counts as known to the peer from here on,
+// unless it has refused a delta since, or its namespace was gone in between.
+func (m *Machine) built(ev Built) {
+	j := m.endJob(ev.Job)
+	if j == nil || j.s.ended {
+		return
+	}
+	s := j.s
+	s.building = nil
+	same := j.generation == s.generation
+	if same {
+		s.knownLent = false
+		for _, w := range ev.Introduced {
+			s.introduced = withWriter(s.introduced, w)
+		}
+	}
+	switch {
+	case ev.Err == nil:
+		m.delivered(s, ev.To, same)
+	case j.cancelled:
+		m.tendAll(s.space)
+	default:
+		m.withdraw(s)
+	}
+}
+
+// delivered takes note of a delta that was sent whole.
+func (m *Machine) delivered(s *session, to crdt.Vector, same bool) {
+	expanded := s.space.ns.Expand(to)
+	if s.told != nil {
+		s.told.Join(to)
+	}
+	if same {
+		s.learnt(expanded)
+		s.live = true
+	}
+	s.withdrawn = 0
+	m.advance(s.space, expanded) // the snapshot was durable
+	m.tendAll(s.space)
+}
+
+// onWant takes the request for a delta.
+func (m *Machine) onWant(l *link, w want) error {
+	s, err := m.numbered(l, w.number)
+	if s == nil || !s.met() {
+		return err
+	}
+	s.wanted = true
+	m.tend(s)
+	return nil
+}
+
+// onRefuse believes the peer, forgets what was sent to it, and waits to be
+// asked.
+func (m *Machine) onRefuse(l *link, f refuse) error {
+	s, err := m.numbered(l, f.number)
+	if s == nil {
+		return err
+	}
+	s.refusals++
+	if s.refusals >= MaxRefusals {
+		return faultf(CodeRefused, "%d deltas of namespace %q were refused, the last for: %s", s.refusals, s.name, f.reason)
+	}
+	s.sendEpoch = f.epoch
+	m.replaceTheirs(s, f.entries)
+	s.owes.writers = true
+	m.tend(s)
+	m.pull(s.space)
+	return nil
+}
+
+// withWriter returns a copy of an ordered list with w in it.
+func withWriter(list []crdt.WriterID, w crdt.WriterID) []crdt.WriterID {
+	i, found := slices.BinarySearchFunc(list, w, crdt.WriterID.Compare)
+	if found {
+		return list
+	}
+	return slices.Insert(slices.Clone(list), i, w)
+}

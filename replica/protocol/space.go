@@ -1,0 +1,127 @@
+package protocol
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// space is a namespace that is open here.
+type space struct {
+	ns     Namespace
+	name   string
+	own    crdt.Vector // the durable vector, expanded
+	normal crdt.Vector // own in normal form; replaced, never changed
+	// mine are the entries of normal that are of this node's writers. Who
+	// covers them covers all that this node wrote.
+	mine     crdt.Vector
+	advances int // counts the changes of own
+
+	sessions []*session // in the order in which they began
+	fetch    *fetch     // the one Want that is answered now
+	coming   []*job     // deltas that came whole and are not yet applied
+	nextAt   int64      // when pull has something to do, 0: never
+}
+
+func (m *Machine) space(name string) *space {
+	i, ok := m.findSpace(name)
+	if !ok {
+		return nil
+	}
+	return m.spaces[i]
+}
+
+func (m *Machine) findSpace(name string) (int, bool) {
+	return slices.BinarySearchFunc(m.spaces, name, func(sp *space, name string) int {
+		return strings.Compare(sp.name, name)
+	})
+}
+
+// opened takes in a namespace and announces it to those who may read it.
+func (m *Machine) opened(ev Opened) {
+	name := ev.Namespace.Name()
+	i, ok := m.findSpace(name)
+	if ok {
+		panic(fmt.Sprintf("protocol: namespace %q was opened twice", name))
+	}
+	sp := &space{ns: ev.Namespace, name: name, own: crdt.Vector{}, normal: crdt.Vector{}, mine: crdt.Vector{}}
+	m.advance(sp, ev.Durable)
+	m.spaces = slices.Insert(m.spaces, i, sp)
+	for _, l := range slices.Clone(m.links) {
+		if !l.mayRead(name) {
+			continue
+		}
+		s := m.session(l, name)
+		s.recvEpoch = l.nextEpoch()
+		sp.join(s)
+		m.announce(s)
+	}
+}
+
+// closed forgets a namespace. What is still under way for it comes to nothing.
+func (m *Machine) closed(name string) {
+	i, ok := m.findSpace(name)
+	if !ok {
+		return
+	}
+	sp := m.spaces[i]
+	m.spaces = slices.Delete(m.spaces, i, i+1)
+	for _, j := range sp.coming {
+		m.endJob(j.id)
+		m.emit(Cancel{j.id})
+	}
+	sp.coming = nil
+	for _, s := range slices.Clone(sp.sessions) {
+		if s.number != 0 {
+			m.send(s.link, (&gone{s.number}).encode())
+		}
+		fresh := m.restart(s)
+		s.link.forget(fresh)
+	}
+}
+
+// durable takes note of what became durable here, and tells peers.
+func (m *Machine) durable(ev Durable) {
+	if sp := m.space(ev.Namespace); sp != nil && m.advance(sp, ev.Vector) {
+		m.tendAll(sp)
+	}
+}
+
+// tendAll does what a change of the namespace's vector asks for.
+func (m *Machine) tendAll(sp *space) {
+	for _, s := range slices.Clone(sp.sessions) {
+		m.tend(s)
+	}
+	m.pull(sp)
+}
+
+// advance joins v into the durable vector, and reports whether that changed.
+//
+// The normal form of the whole is that of the old normal form and the changed
+// entries. Whatever implies a changed entry is itself changed, since a closed
+// vector that had it before would have had the entry as well. And an unchanged
+// entry is implied either by a changed one, or by one that implied it before.
+func (m *Machine) advance(sp *space, v crdt.Vector) bool {
+	changed := sp.own.Behind(v)
+	if len(changed) == 0 {
+		return false
+	}
+	normal := sp.normal.Clone()
+	for _, e := range changed {
+		sp.own.Advance(e.Writer, e.Seq)
+		normal.Advance(e.Writer, e.Seq)
+		if n, ok := sp.ns.NodeOf(e.Writer); ok && n == m.node {
+			sp.mine.Advance(e.Writer, e.Seq)
+		}
+	}
+	sp.normal = sp.ns.Normalize(normal)
+	sp.advances++
+	maps.DeleteFunc(sp.mine, func(w crdt.WriterID, _ uint64) bool { return sp.normal[w] == 0 })
+	for _, s := range sp.sessions {
+		maps.DeleteFunc(s.missing, func(w crdt.WriterID, seq uint64) bool { return sp.own[w] >= seq })
+	}
+	return true
+}

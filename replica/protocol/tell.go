@@ -1,0 +1,186 @@
+package protocol
+
+import "github.com/anabranch-db/anabranch/crdt"
+
+// This file keeps the rules of telling: what we say that we cover, and what we
+// make of what a peer says.
+//
+// told is what our frames on a session add up to at the peer, and theirs what
+// its frames add up to here. So the two are equal whenever all frames have
+// arrived. Each message that changes told says only the difference, but for
+// Vector and Refuse, which begin it anew. While a Build runs, nothing else
+// changes told: the last frame of its delta says a difference from what told
+// was when it began.
+
+// tend sends on a session what is due there. It may be called at any time.
+func (m *Machine) tend(s *session) {
+	if !s.paired() || s.building != nil {
+		return
+	}
+	if s.owes.refusal != 0 {
+		m.tellRefusal(s)
+	}
+	if s.owes.vector {
+		m.tellVector(s)
+	}
+	if !s.met() {
+		return
+	}
+	if s.owes.writers {
+		s.owes.writers = false
+		m.introduce(s, s.space.normal)
+	}
+	switch due := s.wanted || s.live && s.lacksOurs(); {
+	case due && s.learning == 0:
+		m.build(s)
+	case !due && !s.link.queued:
+		m.tellMore(s)
+	}
+}
+
+// tellVector tells all that is durable here, from nothing on.
+func (m *Machine) tellVector(s *session) {
+	s.owes.vector = false
+	m.tellAnew(s, func(entries []crdt.Dot) Frame {
+		return encodeVector(s.number, s.recvEpoch, entries)
+	})
+}
+
+// tellAnew sends the vector, its first part in the given message, which
+// replaces all that was told.
+func (m *Machine) tellAnew(s *session, first func([]crdt.Dot) Frame) {
+	entries := s.space.normal.Entries()
+	n := min(len(entries), MaxEntriesPerFrame)
+	if s.theirs != nil {
+		m.introduce(s, s.space.normal)
+	}
+	m.send(s.link, first(entries[:n]))
+	m.tellDiff(s, entries[n:])
+	s.told = s.space.normal.Clone()
+}
+
+// tellDiff sends Haves.
+func (m *Machine) tellDiff(s *session, diff []crdt.Dot) {
+	for len(diff) > 0 {
+		n := min(len(diff), MaxEntriesPerFrame)
+		m.send(s.link, encodeHave(s.number, diff[:n]))
+		diff = diff[n:]
+	}
+}
+
+// tellMore tells what became durable since the peer was told. Entries that
+// later ones imply stay in told; when they outgrow the rest it begins anew.
+func (m *Machine) tellMore(s *session) {
+	diff := s.told.Behind(s.space.normal)
+	if len(diff) == 0 {
+		return
+	}
+	if len(s.told)+len(diff) > 2*len(s.space.normal)+toldSlack {
+		m.tellVector(s)
+		return
+	}
+	news := make(crdt.Vector, len(diff))
+	for _, e := range diff {
+		news[e.Writer] = e.Seq
+	}
+	m.introduce(s, news)
+	m.tellDiff(s, diff)
+	s.told.Join(news)
+}
+
+// introduce sends the records of writers that v names or implies, and that the
+// peer may not know. It comes ahead of what tells v.
+func (m *Machine) introduce(s *session, v crdt.Vector) {
+	recs := Unintroduced(s.space.ns.Since(v, s.known), s.introduced)
+	if len(recs) == 0 {
+		return
+	}
+	s.link.queued = true
+	m.emit(Introduce{s.link.id, s.space.ns, s.number, recs})
+	for _, rec := range recs {
+		s.introduced = withWriter(s.introduced, rec.Writer)
+	}
+}
+
+// onVector takes what the peer covers, from nothing on.
+func (m *Machine) onVector(l *link, v vector) error {
+	s, err := m.numbered(l, v.number)
+	if s == nil {
+		return err
+	}
+	first := s.theirs == nil
+	if first || v.epoch != s.sendEpoch {
+		s.sendEpoch = v.epoch
+		m.replaceTheirs(s, v.entries)
+		s.live = s.level()
+	} else {
+		s.theirs = v.entries
+		m.noteTold(s, v.entries)
+	}
+	if first && len(s.missing) > 0 {
+		s.wantAt = m.now
+	}
+	s.owes.writers = true
+	m.tend(s)
+	m.pull(s.space)
+	return nil
+}
+
+// onHave takes what the peer covers beyond what it told.
+func (m *Machine) onHave(l *link, h have) error {
+	s, err := m.numbered(l, h.number)
+	if s == nil || s.theirs == nil {
+		return err
+	}
+	if err := m.addTheirs(s, h.diff); err != nil {
+		return err
+	}
+	m.tend(s)
+	m.pull(s.space)
+	return nil
+}
+
+// addTheirs adds to what the peer told.
+func (m *Machine) addTheirs(s *session, diff crdt.Vector) error {
+	s.theirs.Join(diff)
+	if len(s.theirs) > crdt.MaxVectorEntries {
+		return faultf(CodeLimit, "a vector of more than %d entries", crdt.MaxVectorEntries)
+	}
+	m.noteTold(s, diff)
+	s.refusals = 0
+	return nil
+}
+
+// noteTold makes the conclusions from entries that the peer covers.
+func (m *Machine) noteTold(s *session, entries crdt.Vector) {
+	expanded := s.space.ns.Expand(entries)
+	s.learnt(expanded)
+	s.live = s.live || s.level()
+	m.noteMissing(s, expanded)
+}
+
+// noteMissing takes note of what of v is not durable here.
+func (m *Machine) noteMissing(s *session, v crdt.Vector) {
+	behind := s.space.own.Behind(v)
+	var ours []crdt.Dot
+	for _, e := range behind {
+		s.missing[e.Writer] = e.Seq
+		if n, ok := s.space.ns.NodeOf(e.Writer); ok && n == m.node {
+			ours = append(ours, e)
+		}
+	}
+	if len(ours) > 0 && !s.ahead {
+		s.ahead = true
+		m.emit(Ahead{s.link.id, s.space.ns, ours})
+	}
+}
+
+// replaceTheirs begins anew what is known of the peer.
+func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
+	m.cancelBuild(s)
+	s.generation++
+	s.theirs, s.missing = theirs, crdt.Vector{}
+	s.known, s.knownLent = s.space.ns.Expand(theirs), false
+	s.introduced, s.live, s.wanted = nil, false, false
+	m.noteMissing(s, s.known)
+}
