@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -13,7 +14,7 @@ func (e *engine) fault() error { return e.faults.fatal() }
 
 // admit returns nil if writes are taken, else why not: the fault, ErrDiskFull
 // or ErrClosed. On a full disk it looks whether there is room again, and goes
-// on if so; while compaction is far behind it waits. Call it before work on a
+// on if so; while flushes or compactions are far behind it waits. Call it before work on a
 // write, and without a lock that others want; apply and ingest do too.
 func (e *engine) admit() error {
 	for {
@@ -23,11 +24,11 @@ func (e *engine) admit() error {
 		}
 		if e.faults.full.Load() {
 			if err := e.ballast.restore(); err != nil {
-				return err
+				return fmt.Errorf("%w: %w", ErrDiskFull, err)
 			}
 			e.faults.setFull(false)
 		}
-		if e.level0.sublevels(e.DB) <= maxLevel0 {
+		if !e.backlog.tooLong(e.DB) {
 			return nil
 		}
 		<-change

@@ -28,10 +28,10 @@ const (
 )
 
 // ballastBytes returns the room that suffices for all that Pebble has under
-// way: memTables memtables to flush, the one that is being filled as WAL
-// (preallocated at 1.1 times a memtable), and the headroom.
+// way: the memtables that admission lets be, as tables, a WAL (preallocated
+// at 1.1 times a memtable), and the headroom.
 func ballastBytes(memTableBytes int64) int64 {
-	return memTables*memTableBytes + memTableBytes*11/10 + ballastHeadroom
+	return maxMemTables*memTableBytes + memTableBytes*11/10 + ballastHeadroom
 }
 
 // release gives the room back to the disk.
@@ -42,8 +42,8 @@ func (b *ballast) release() error {
 	return nil
 }
 
-// restore takes the room again, or fails with ErrDiskFull if it is not
-// there with some more for the writes that come.
+// restore takes the room again, or fails if it is not there with some more
+// for the writes that come.
 func (b *ballast) restore() error {
 	if err := b.release(); err != nil {
 		return err
@@ -51,11 +51,10 @@ func (b *ballast) restore() error {
 	dir, want := b.fs.PathDir(b.name), b.bytes+ballastHeadroom
 	use, err := b.fs.GetDiskUsage(dir)
 	if err == nil && use.AvailBytes < uint64(want) {
-		return fmt.Errorf("%w: %s has %d bytes left, the store wants %d to go on",
-			ErrDiskFull, dir, use.AvailBytes, want)
+		return fmt.Errorf("%s has %d bytes left, the store wants %d to go on", dir, use.AvailBytes, want)
 	}
 	if err := b.fill(); err != nil {
-		return errors.Join(err, b.release())
+		return errors.Join(fmt.Errorf("fill %s: %w", b.name, err), b.release())
 	}
 	return nil
 }
@@ -65,13 +64,13 @@ func (b *ballast) restore() error {
 func (b *ballast) fill() error {
 	f, err := b.fs.Create(b.name, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return b.fillError(err)
+		return err
 	}
 	err = f.Preallocate(0, b.bytes)
 	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
 		err = b.writeZeros(f)
 	}
-	return b.fillError(errors.Join(err, f.Close()))
+	return errors.Join(err, f.Close())
 }
 
 func (b *ballast) writeZeros(f vfs.File) error {
@@ -82,15 +81,4 @@ func (b *ballast) writeZeros(f vfs.File) error {
 		}
 	}
 	return nil
-}
-
-func (b *ballast) fillError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: no room for %s: %w", ErrDiskFull, b.name, err)
-	default:
-		return fmt.Errorf("fill %s: %w", b.name, err)
-	}
 }

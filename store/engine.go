@@ -19,23 +19,23 @@ import (
 const (
 	// defaultCacheBytes and defaultMemTableBytes suit a device with 64 MiB
 	// to spare. Pebble takes its memtables out of the cache, so the cache
-	// must be well above memTables memtables; a memtable of 1 MiB would
+	// must be well above maxMemTables of them; a memtable of 1 MiB would
 	// halve the rate of writes.
 	defaultCacheBytes    = 16 << 20
 	defaultMemTableBytes = 4 << 20
 	// minMemTableBytes: a batch of half a memtable is logged and flushed by
 	// itself, so below this every transaction would make a table.
 	minMemTableBytes = 256 << 10
-	// memTables is how many memtables there may be, the active one
-	// included, before writes wait for a flush: Pebble's own default. The
-	// ballast is sized by it.
-	memTables = 2
-	// maxLevel0: every read looks through all sublevels of level 0, so
-	// writes wait while there are more. Pebble's own limit (12) is lifted to
-	// pebbleLevel0: it waits with the commit pipeline locked, which on a
-	// frozen disk, where nothing is compacted, would be for ever.
-	maxLevel0    = 12
-	pebbleLevel0 = 1 << 20
+	// maxMemTables and maxLevel0: writes wait in admission while more than
+	// these are there, the memtable that is being filled included; memory is
+	// bounded by the first, and every read looks through all sublevels of
+	// level 0. Pebble's own limits (pebble-) are out of reach: it would wait
+	// with its commit pipeline locked, where no fault could end the wait.
+	// It also keeps up to pebbleMemTables+1 old WALs to reuse, so not more.
+	maxMemTables    = 3
+	maxLevel0       = 12
+	pebbleMemTables = 6
+	pebbleLevel0    = 1 << 20
 	// maxOpenFiles bounds the tables that are open at a time. A store of a
 	// million keys has about twenty.
 	maxOpenFiles = 256
@@ -70,7 +70,7 @@ type engine struct {
 
 	faults  *faults
 	ballast *ballast
-	level0  level0
+	backlog backlog
 	lock    io.Closer
 
 	gate   sync.RWMutex // held shared while Pebble is called to write
@@ -199,7 +199,7 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 	e := &engine{faults: newFaults(o.Report)}
 	e.ballast = &ballast{fs: o.FS, name: o.FS.PathJoin(dir, ballastFile), bytes: ballastBytes(mem)}
 	e.FS = newGuard(vfs.OnDiskFull(o.FS, e.giveUpBallast), e.faults)
-	db, err := pebble.Open(data, e.pebbleOptions(o, mem, exists))
+	db, err := e.openDB(data, e.pebbleOptions(o, mem, exists))
 	if err == nil {
 		e.DB = db
 		if err = e.faults.fatal(); err == nil {
@@ -213,6 +213,38 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 	return nil, openError(err)
 }
 
+// openDB is pebble.Open, but returns an error also where that panics, which
+// a damaged file can bring about, and where it would wait for ever for a
+// goroutine that gave up (Fatalf).
+func (e *engine) openDB(data string, o *pebble.Options) (*pebble.DB, error) {
+	type result struct {
+		db  *pebble.DB
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("%w: pebble panicked: %v", ErrDamaged, p)
+			}
+			opened <- r
+		}()
+		r.db, r.err = pebble.Open(data, o)
+	}()
+	for {
+		change := e.faults.change() // taken before the state is looked at
+		if e.faults.wedged.Load() {
+			return nil, e.faults.fatal()
+		}
+		select {
+		case r := <-opened:
+			return r.db, r.err
+		case <-change:
+		}
+	}
+}
+
 func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          e.FS,
@@ -221,7 +253,7 @@ func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.
 		ErrorIfNotExists:            exists,
 		CacheSize:                   orDefault(o.CacheBytes, defaultCacheBytes),
 		MemTableSize:                uint64(mem),
-		MemTableStopWritesThreshold: memTables,
+		MemTableStopWritesThreshold: pebbleMemTables,
 		L0StopWritesThreshold:       pebbleLevel0,
 		MaxOpenFiles:                maxOpenFiles,
 		MaxManifestFileSize:         maxManifestBytes,

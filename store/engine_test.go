@@ -34,7 +34,8 @@ func get(e *engine, key string) (string, error) {
 	if err != nil {
 		return "", readError(err)
 	}
-	return string(v), c.Close()
+	value := string(v) // before Close, which an expression would not promise
+	return value, c.Close()
 }
 
 func TestEngineKeepsWhatWasWritten(t *testing.T) {

@@ -24,25 +24,32 @@ func (e *engine) listener(c *compactions) *pebble.EventListener {
 				e.faults.report(fmt.Errorf("in the background: %w", readError(err)))
 			}
 		},
-		FlushEnd: func(pebble.FlushInfo) { e.level0.stale.Store(true) },
+		WALCreated: func(pebble.WALCreateInfo) { e.backlog.stale.Store(true) }, // a new memtable
+		FlushEnd:   func(pebble.FlushInfo) { e.progressed() },
 		CompactionEnd: func(info pebble.CompactionInfo) {
 			c.finished(info.Err)
-			e.level0.stale.Store(true)
-			e.faults.wake()
+			e.progressed()
 		},
 	}
 }
 
-// level0 knows how many sublevels Pebble's level 0 has. It asks only after
-// a flush or a compaction, since asking takes Pebble's lock.
-type level0 struct {
-	stale atomic.Bool
-	last  atomic.Int32
+// progressed ends the wait of writes for flushes and compactions.
+func (e *engine) progressed() {
+	e.backlog.stale.Store(true)
+	e.faults.wake()
 }
 
-func (l *level0) sublevels(db *pebble.DB) int {
+// backlog knows how far Pebble is behind with flushes and compactions. It
+// asks only after a change, since asking takes Pebble's lock.
+type backlog struct {
+	stale atomic.Bool
+	long  atomic.Bool
+}
+
+func (l *backlog) tooLong(db *pebble.DB) bool {
 	if l.stale.CompareAndSwap(true, false) {
-		l.last.Store(db.Metrics().Levels[0].Sublevels)
+		m := db.Metrics()
+		l.long.Store(m.MemTable.Count > maxMemTables || m.Levels[0].Sublevels > maxLevel0)
 	}
-	return int(l.last.Load())
+	return l.long.Load()
 }

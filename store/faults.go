@@ -110,6 +110,7 @@ func (f *faults) Fatalf(format string, args ...any) {
 	f.freeze(fmt.Errorf("pebble: "+format, args...))
 	if inBackground() {
 		f.wedged.Store(true)
+		f.wake()
 		runtime.Goexit()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type guard struct {
 	vfs.FS
 	faults *faults
 	shadow *vfs.MemFS
+	stuck  atomic.Bool // a flush found no room even without the ballast
 }
 
 // retryFlush is how long a flush waits before it tries a full disk again.
@@ -60,6 +62,7 @@ func (g *guard) essential(name string) bool {
 func (g *guard) failed(op, name string, essential bool, err error) (hide bool) {
 	if !essential && errors.Is(err, syscall.ENOSPC) && !g.faults.closed.Load() {
 		g.faults.setFull(true)
+		g.stuck.Store(true)
 		return false
 	}
 	if errors.Is(err, syscall.ENOSPC) {
@@ -69,14 +72,11 @@ func (g *guard) failed(op, name string, essential bool, err error) (hide bool) {
 	return essential
 }
 
-// awaitRoom holds a flush back while the disk is full: Pebble would try again
-// at once, for ever.
+// awaitRoom holds a flush back after one that found no room: Pebble would try
+// again at once, for ever.
 func (g *guard) awaitRoom() {
-	if !g.faults.full.Load() {
-		return
-	}
 	change := g.faults.change() // taken before the states are looked at
-	if !g.faults.full.Load() || g.faults.closed.Load() || g.faults.frozen.Load() {
+	if !g.stuck.Swap(false) || g.faults.closed.Load() || g.faults.frozen.Load() || !g.faults.full.Load() {
 		return
 	}
 	t := time.NewTimer(retryFlush)

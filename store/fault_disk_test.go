@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// sickDisk is a disk in memory whose mutations can be made to fail. What it
+// would hold after a power cut is known at any time.
+type sickDisk struct {
+	vfs.FS
+	mem *vfs.MemFS
+
+	ops  atomic.Int64 // mutations so far
+	fail atomic.Pointer[func(n int64, op errorfs.Op) error]
+}
+
+func newSickDisk() *sickDisk {
+	d := &sickDisk{mem: vfs.NewCrashableMem()}
+	d.FS = errorfs.Wrap(d.mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		n := d.ops.Add(1)
+		if f := d.fail.Load(); f != nil {
+			return (*f)(n, op)
+		}
+		return nil
+	}))
+	return d
+}
+
+// sicken makes mutations fail as rule says, nil for none.
+func (d *sickDisk) sicken(rule func(n int64, op errorfs.Op) error) { d.fail.Store(&rule) }
+func (d *sickDisk) heal()                                          { d.fail.Store(nil) }
+
+// afterCut returns what a power cut would leave: nothing that was not synced.
+func (d *sickDisk) afterCut() vfs.FS { return d.mem.CrashClone(vfs.CrashCloneCfg{}) }
+
+// failing is a rule for all operations of these kinds on files whose name
+// holds part.
+func failing(err error, part string, kinds ...errorfs.OpKind) func(int64, errorfs.Op) error {
+	return func(_ int64, op errorfs.Op) error {
+		for _, k := range kinds {
+			if op.Kind == k && strings.Contains(op.Path, part) {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// once makes a rule hold for one operation only.
+func once(rule func(int64, errorfs.Op) error) func(int64, errorfs.Op) error {
+	var done atomic.Bool
+	return func(n int64, op errorfs.Op) error {
+		if err := rule(n, op); err != nil && done.CompareAndSwap(false, true) {
+			return err
+		}
+		return nil
+	}
+}
+
+// smallEngine are options under which a few hundred kilobytes make tables.
+func smallEngine(fs vfs.FS) engineOptions {
+	return engineOptions{FS: fs, MemTableBytes: minMemTableBytes, CacheBytes: 1 << 20}
+}
+
+// load writes values of 20 kB until told to stop, from four goroutines, and
+// notes what was acknowledged.
+type load struct {
+	mu    sync.Mutex
+	acked map[string]string
+}
+
+func (l *load) run(e *engine, writes int) {
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := range writes {
+				key := fmt.Sprintf("%d/%04d", w, i)
+				value := strings.Repeat(key, 3000)
+				if put(e, key, value) == nil {
+					l.mu.Lock()
+					l.acked[key] = value
+					l.mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// check fails the test unless all that was acknowledged is there.
+func (l *load) check(t *testing.T, e *engine, when string) {
+	t.Helper()
+	for key, want := range l.acked {
+		if v, err := get(e, key); err != nil || v != want {
+			t.Fatalf("%s: %s was acknowledged: %d bytes %.10q, %v", when, key, len(v), v, err)
+		}
+	}
+}
+
+// must fails the test unless err wraps all of want.
+func must(t *testing.T, err error, want ...error) {
+	t.Helper()
+	for _, w := range want {
+		if !errors.Is(err, w) {
+			t.Fatalf("error %v, want %v", err, w)
+		}
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ingestOne makes a table of one key and ingests it.
+func ingestOne(e *engine, key, value string) error {
+	name := e.FS.PathJoin(e.FS.PathDir(e.ballast.name), "ingest.sst")
+	f, err := e.FS.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f),
+		sstable.WriterOptions{TableFormat: e.DB.TableFormat()})
+	if err := errors.Join(w.Set([]byte(key), []byte(value)), w.Close()); err != nil {
+		return err
+	}
+	return e.ingest(context.Background(), []string{name})
+}

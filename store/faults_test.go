@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+func TestFailedFsyncIsNotAcknowledgedNorRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSickDisk()
+		e := mustOpen(t, "store", smallEngine(d))
+		ok(t, put(e, "before", "1"))
+		sync := failing(syscall.EIO, ".log", errorfs.OpFileSync, errorfs.OpFileSyncData)
+		d.sicken(once(sync))
+		must(t, put(e, "failed", "2"), ErrHalted, syscall.EIO)
+
+		var after atomic.Int32
+		d.sicken(func(int64, errorfs.Op) error { after.Add(1); return nil })
+		must(t, put(e, "after", "3"), ErrHalted, syscall.EIO)
+		must(t, e.sync(), ErrHalted, syscall.EIO)
+		must(t, e.admit(), ErrHalted)
+		if v, err := get(e, "before"); v != "1" || err != nil {
+			t.Fatalf("reads do not go on: %q, %v", v, err)
+		}
+		must(t, e.Close(), ErrHalted, syscall.EIO)
+		if n := after.Load(); n > 0 {
+			t.Fatalf("%d operations reached the disk after its fsync had failed", n)
+		}
+
+		e = mustOpen(t, "store", smallEngine(d.afterCut()))
+		if v, err := get(e, "before"); v != "1" || err != nil {
+			t.Fatalf("what was acknowledged before: %q, %v", v, err)
+		}
+		if _, err := get(e, "failed"); err == nil {
+			t.Fatal("the failed fsync did write: the disk of this test is not sick")
+		}
+		ok(t, e.Close())
+	})
+}
+
+func TestFaultIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSickDisk()
+		var reports atomic.Int32
+		o := smallEngine(d)
+		o.Report = func(err error) { must(t, err, ErrHalted); reports.Add(1) }
+		e := mustOpen(t, "store", o)
+		d.sicken(failing(syscall.EIO, "", errorfs.OpFileSyncData, errorfs.OpFileWrite))
+		must(t, put(e, "a", "1"), ErrHalted)
+		must(t, put(e, "b", "2"), ErrHalted)
+		must(t, e.Close(), ErrHalted)
+		if n := reports.Load(); n != 1 {
+			t.Fatalf("%d reports", n)
+		}
+	})
+}
+
+// givesUpInFlush returns an engine that is not open, whose Pebble will call
+// Fatalf in its n-th flush: on a goroutine of its own, with its locks held.
+// The first one comes in Open.
+func givesUpInFlush(fs vfs.FS, n int) (*engine, *pebble.Options) {
+	o := smallEngine(fs)
+	e := &engine{faults: newFaults(nil), ballast: &ballast{fs: fs, name: "store/" + ballastFile}}
+	e.FS = newGuard(fs, e.faults)
+	options := e.pebbleOptions(o, minMemTableBytes, true)
+	options.EventListener.FlushBegin = func(pebble.FlushInfo) {
+		if n--; n == 0 {
+			e.faults.Fatalf("bug number %d", 7)
+		}
+	}
+	return e, options
+}
+
+func TestPebbleGivingUpEndsNoProcess(t *testing.T) {
+	fs := vfs.NewMem()
+	ok(t, mustOpen(t, "store", smallEngine(fs)).Close())
+
+	e, options := givesUpInFlush(fs, 2)
+	db, err := e.openDB("store/data", options)
+	ok(t, err)
+	e.DB = db
+	ok(t, put(e, "a", "1"))
+	changed := e.faults.change()
+	_, err = e.DB.AsyncFlush()
+	ok(t, err)
+	<-changed
+	must(t, put(e, "b", "2"), ErrHalted)
+	if v, err := get(e, "a"); v != "1" || err != nil {
+		t.Fatalf("reads do not go on: %q, %v", v, err)
+	}
+	must(t, e.Close(), ErrHalted)
+}
+
+func TestPebbleGivingUpEndsOpen(t *testing.T) {
+	fs := vfs.NewMem()
+	ok(t, mustOpen(t, "store", smallEngine(fs)).Close())
+	e, options := givesUpInFlush(fs, 1)
+	_, err := e.openDB("store/data", options)
+	must(t, err, ErrHalted)
+}
+
+func TestFatalfReturnsToCallersOnly(t *testing.T) {
+	f := newFaults(nil)
+	f.Fatalf("fatal commit error: %v", syscall.EIO)
+	must(t, f.fatal(), ErrHalted)
+	if !strings.Contains(f.fatal().Error(), "fatal commit error") || f.wedged.Load() {
+		t.Fatal(f.fatal(), f.wedged.Load())
+	}
+	// A deep stack does not hide who is at its bottom.
+	var deep func(n int) bool
+	deep = func(n int) bool {
+		if n == 0 {
+			return inBackground()
+		}
+		return deep(n - 1)
+	}
+	if deep(2000) {
+		t.Fatal("a goroutine of a test is taken for one of Pebble's")
+	}
+	var background atomic.Bool
+	opt := &pebble.Options{FS: vfs.NewMem(), Logger: f, EventListener: &pebble.EventListener{
+		FlushEnd: func(pebble.FlushInfo) { background.Store(inBackground()) },
+	}}
+	db, err := pebble.Open("p", opt)
+	ok(t, err)
+	ok(t, db.Set([]byte("k"), nil, pebble.Sync))
+	ok(t, db.Flush())
+	ok(t, db.Close())
+	if !background.Load() {
+		t.Fatal("a flush is not seen to run on Pebble's goroutine")
+	}
+}
+
+// TestWritesAreRefusedOnceClosed also checks that Close may come twice.
+func TestWritesAreRefusedOnceClosed(t *testing.T) {
+	before := runtime.NumGoroutine()
+	synctest.Test(t, func(t *testing.T) {
+		e := mustOpen(t, "store", smallEngine(vfs.NewMem()))
+		ok(t, e.Close())
+		must(t, put(e, "a", "1"), ErrClosed)
+		must(t, e.sync(), ErrClosed)
+		must(t, e.admit(), ErrClosed)
+		must(t, e.ingest(context.Background(), nil), ErrClosed)
+		ok(t, e.Close())
+	})
+	if after := runtime.NumGoroutine(); after > before {
+		t.Fatal(fmt.Sprintf("%d goroutines more", after-before))
+	}
+}
