@@ -1,0 +1,122 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+// Namespace is the unit of replication, causality and atomicity: a
+// transaction stays within one, and a peer holds all of it or nothing. Once
+// it was dropped every call answers with ErrNoNamespace. Safe for concurrent
+// use.
+type Namespace struct {
+	db    *DB
+	store *store.Namespace
+	gone  chan struct{} // closed when it was dropped
+
+	mu       sync.Mutex
+	watchers map[*watcher]struct{}
+}
+
+// Name returns the namespace's name.
+func (n *Namespace) Name() string { return n.store.Name() }
+
+// Vector returns the expanded version vector of what is visible.
+func (n *Namespace) Vector() crdt.Vector { return n.store.Vector() }
+
+// UpdateOptions say how to commit. The zero value is a durable commit.
+type UpdateOptions struct {
+	// Buffered returns once the transaction is visible here; it is on disk
+	// within Options.BufferedSync, and not pushed to a peer before. A
+	// power cut in between undoes it, and what was committed after it.
+	Buffered bool
+}
+
+// Update runs fn as one transaction: all of its writes become visible
+// together, here and at every peer, and are on disk when Update returns nil.
+// If fn returns an error, nothing has happened and Update returns it.
+//
+// Transactions of one namespace are serializable: fn reads a snapshot, and if
+// what it read was written meanwhile, by anyone, it runs again on a new one,
+// three times in all. Then it runs alone, while every other commit of the
+// namespace waits. So fn may run more than once: its effects belong into the
+// transaction, or behind Update. And it must not update the same namespace by
+// another call, nor close the database: when it runs alone it would wait for
+// itself. Writes of what was not read, such as a register's, never conflict.
+//
+// The cause of ctx is returned, and nothing has happened, if ctx is cancelled
+// before the commit has begun; after that the commit is brought to its end.
+// ErrTooLarge says that fn wrote more than MaxTxOps records or MaxTxBytes.
+// A panic of fn passes through, and nothing has happened.
+func (n *Namespace) Update(ctx context.Context, fn func(*Tx) error) error {
+	return n.UpdateWith(ctx, UpdateOptions{}, fn)
+}
+
+// UpdateWith is Update with options.
+func (n *Namespace) UpdateWith(ctx context.Context, o UpdateOptions, fn func(*Tx) error) error {
+	for range txTries {
+		done, err := n.attempt(ctx, o, fn)
+		if done {
+			return err
+		}
+	}
+	return n.updateAlone(ctx, o, fn)
+}
+
+// attempt runs fn beside others. It is not done if what fn read was written
+// meanwhile.
+func (n *Namespace) attempt(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (done bool, err error) {
+	tx := &Tx{ns: n}
+	defer tx.end()
+	w, err := tx.run(ctx, o, fn)
+	if w == nil {
+		return true, err
+	}
+	if err := n.db.gate.enter(); err != nil {
+		return true, n.failed("commit", err)
+	}
+	defer n.db.gate.leave()
+	_, err = n.store.Commit(w)
+	if errors.Is(err, store.ErrConflict) {
+		return false, nil
+	}
+	return true, err
+}
+
+// updateAlone runs fn under the commit lock, where nothing comes between.
+func (n *Namespace) updateAlone(ctx context.Context, o UpdateOptions, fn func(*Tx) error) error {
+	if err := n.db.gate.enter(); err != nil {
+		return n.failed("commit", err)
+	}
+	defer n.db.gate.leave()
+	_, err := n.store.CommitExclusive(func(snap *store.Snapshot) (*store.Write, error) {
+		tx := &Tx{ns: n, view: &View{ns: n, snap: snap}}
+		defer tx.end()
+		return tx.run(ctx, o, fn)
+	})
+	return err
+}
+
+// Sync returns when all that is visible now is on disk.
+func (n *Namespace) Sync(ctx context.Context) error {
+	if err := n.db.gate.enter(); err != nil {
+		return n.failed("sync", err)
+	}
+	defer n.db.gate.leave()
+	return n.store.Sync(ctx)
+}
+
+// Digest returns the SHA-256 of what can be read, removals left out, as
+// crdt.Digest defines it. Peers with equal vectors have equal digests. It
+// reads all records, and holds few of them at a time.
+func (n *Namespace) Digest(ctx context.Context) (sum [32]byte, err error) {
+	err = n.View(ctx, func(v *View) error {
+		sum, err = crdt.Digest(cancellable{v, ctx})
+		return err
+	})
+	return sum, err
+}

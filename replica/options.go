@@ -1,0 +1,89 @@
+package replica
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// Options say how to open a database. The zero value is good: a directory of
+// its own on the operating system's files, and no network.
+type Options struct {
+	// Listen is the UDP address to take and make connections on, such as
+	// ":7600". Empty: none is taken, and those made leave from any port.
+	Listen string
+	// Peers are addresses to keep connections with, beside those that
+	// AddPeer wrote down.
+	Peers []string
+	// Network carries the connections in the place of QUIC; the database
+	// closes it. Nil: QUIC.
+	Network transport.Network
+
+	// Identity is who the node is. Nil: whom the directory says, which gets
+	// a key of its own if it has none. Where FS is not the operating
+	// system's, nil is a new node at every open.
+	Identity *transport.Identity
+
+	// Logger is told what an operator may want to know. Nil: nobody is.
+	Logger *slog.Logger
+	// FS holds the directory. Nil: the operating system's.
+	FS vfs.FS
+	// Now is the wall clock. Nil: time.Now.
+	Now func() time.Time
+	// Random is where writer ids come from. Nil: crypto/rand. What it
+	// yields must never repeat, here or on another node.
+	Random io.Reader
+
+	// MaxSkew is how far a peer's clock may pull this one's ahead of Now.
+	// Default: one minute.
+	MaxSkew time.Duration
+	// BufferedSync is within which time a buffered commit is on disk.
+	// Default: 50 ms.
+	BufferedSync time.Duration
+	// CacheBytes bounds the memory for blocks of the database. Default: 16
+	// MiB, which memtables are taken out of.
+	CacheBytes int64
+	// MemTableBytes is the size of one memtable; two may be held. Default:
+	// 4 MiB. 1 MiB halves the speed of writing.
+	MemTableBytes int64
+}
+
+// validate returns o with its defaults, or an error that wraps ErrOptions.
+func (o Options) validate() (Options, error) {
+	for _, v := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxSkew", int64(o.MaxSkew)},
+		{"BufferedSync", int64(o.BufferedSync)},
+		{"CacheBytes", o.CacheBytes},
+		{"MemTableBytes", o.MemTableBytes},
+	} {
+		if v.value < 0 {
+			return o, fmt.Errorf("%w: %s is negative", ErrOptions, v.name)
+		}
+	}
+	if o.Network != nil && o.Listen != "" {
+		return o, fmt.Errorf("%w: Listen %q is of no use beside a Network, which has an address", ErrOptions, o.Listen)
+	}
+	for i, p := range o.Peers {
+		if p == "" {
+			return o, fmt.Errorf("%w: Peers[%d] is empty", ErrOptions, i)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
+}

@@ -1,0 +1,81 @@
+package replica
+
+import (
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Status is what an operator wants to know of a database.
+type Status struct {
+	// Node is the node's id, and Dir its directory.
+	Node crdt.NodeID
+	Dir  string
+	// Health is nil, or the fault that keeps the database from writing.
+	Health error
+	// DiskBytes is how much the directory's tables and logs take.
+	DiskBytes uint64
+	// OpenViews is how many views hold back the freeing of disk space.
+	OpenViews int
+	// Namespaces are the namespaces here, by name.
+	Namespaces []NamespaceStatus
+}
+
+// NamespaceStatus is the part of a Status that is of one namespace.
+type NamespaceStatus struct {
+	Name string
+	// Incarnation tells a namespace from one of the same name that was
+	// dropped here.
+	Incarnation uint32
+	// Hash names what is visible here: nodes with equal hashes hold the
+	// same transactions.
+	Hash crdt.VectorHash
+	// Transactions is how many transactions are covered, of all nodes.
+	Transactions uint64
+	// Unsynced is how many of them are not on disk yet.
+	Unsynced uint64
+	// Writers is how many runs of nodes wrote; Branches is how many entries
+	// the vector has in normal form, where a run implies those before it.
+	// What is sent and held in memory follows Branches.
+	Writers, Branches int
+	// Watchers is how many watch loops run.
+	Watchers int
+}
+
+// Status returns what there is to know now. It costs the more the longer the
+// version vectors are, and reads no record.
+func (d *DB) Status() (Status, error) {
+	if err := d.gate.enter(); err != nil {
+		return Status{}, err
+	}
+	defer d.gate.leave()
+	s := Status{
+		Node: d.node, Dir: d.dir,
+		Health: d.store.Health(), DiskBytes: d.store.DiskBytes(),
+		OpenViews: len(d.tracked()),
+	}
+	for _, name := range d.store.Namespaces() {
+		n, err := d.Lookup(name)
+		if err != nil {
+			continue // dropped meanwhile
+		}
+		s.Namespaces = append(s.Namespaces, n.status())
+	}
+	return s, nil
+}
+
+func (n *Namespace) status() NamespaceStatus {
+	durable := n.store.DurableVector() // before the other, which covers it
+	visible := n.store.Vector()
+	normal := n.store.Normalize(visible)
+	s := NamespaceStatus{
+		Name: n.Name(), Incarnation: n.store.Incarnation(), Hash: normal.Hash(),
+		Writers: len(visible), Branches: len(normal),
+	}
+	for w, seq := range visible {
+		s.Transactions += seq
+		s.Unsynced += seq - durable[w]
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.Watchers = len(n.watchers)
+	return s
+}

@@ -1,0 +1,169 @@
+package replica
+
+import (
+	"context"
+	"iter"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+// View is a consistent read of one namespace: it shows the state of one
+// moment, with every transaction whole, whatever is written meanwhile. It is
+// a crdt.View, so that every lens reads through it. It ends with the closure,
+// or the step of the watch loop, that it was handed to, and then answers with
+// crdt.ErrTxEnded; a database that closes ends it with ErrClosed. Safe for
+// concurrent use.
+type View struct {
+	ns   *Namespace
+	snap *store.Snapshot
+	gate gate // holds snap open
+}
+
+var _ crdt.View = (*View)(nil)
+
+// View runs fn on the state as it is now. fn may take its time: it holds back
+// no writer, only the disk space of what is overwritten meanwhile. View
+// returns fn's error; ErrClosed or ErrNoNamespace if there is nothing to read
+// any more; and the cause of ctx if that was cancelled before fn ran.
+func (n *Namespace) View(ctx context.Context, fn func(*View) error) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	v, err := n.snapshot()
+	if err != nil {
+		return err
+	}
+	defer v.end(crdt.ErrTxEnded)
+	return fn(v)
+}
+
+// snapshot opens a view, which its caller ends.
+func (n *Namespace) snapshot() (*View, error) {
+	if err := n.db.gate.enter(); err != nil {
+		return nil, n.failed("read", err)
+	}
+	defer n.db.gate.leave()
+	snap, err := n.store.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	v := &View{ns: n, snap: snap}
+	n.db.track(v)
+	return v, nil
+}
+
+// end closes the view, when calls that are under way have returned. Later
+// ones answer with why.
+func (v *View) end(why error) {
+	if v.gate.shut(why) {
+		v.ns.db.untrack(v)
+		v.snap.Close()
+	}
+}
+
+// enter begins a call; v.gate.leave ends it.
+func (v *View) enter() error {
+	if err := v.gate.enter(); err != nil {
+		return v.ns.failed("read", err)
+	}
+	return nil
+}
+
+// Get returns the record at k, removals included, or nil.
+func (v *View) Get(k crdt.Key) (crdt.Record, error) {
+	if err := v.enter(); err != nil {
+		return nil, err
+	}
+	defer v.gate.leave()
+	return v.snap.Get(k)
+}
+
+// Last returns the record with the greatest key in s.
+func (v *View) Last(s crdt.Span) (crdt.Entry, bool, error) {
+	if err := v.enter(); err != nil {
+		return crdt.Entry{}, false, err
+	}
+	defer v.gate.leave()
+	return v.snap.Last(s)
+}
+
+// NodeOf returns the node that a writer is a run of.
+func (v *View) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) {
+	if v.enter() != nil {
+		return crdt.NodeID{}, false
+	}
+	defer v.gate.leave()
+	return v.snap.NodeOf(w)
+}
+
+// Scan yields the records in s in key order, removals included. It stops
+// after the first error. The loop's body may do anything, for any time.
+func (v *View) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
+	return func(yield func(crdt.Entry, error) bool) {
+		rest := s
+		for size := scanFirstChunk; ; size = min(4*size, scanChunk) {
+			chunk, more, err := v.chunk(rest, size)
+			for _, e := range chunk {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(crdt.Entry{}, err)
+				return
+			}
+			if !more {
+				return
+			}
+			rest.From = after(chunk[len(chunk)-1].Key)
+		}
+	}
+}
+
+// chunk returns the first records in s, at most size, and whether it stopped
+// before the end of s: then there is at least one.
+func (v *View) chunk(s crdt.Span, size int) (es []crdt.Entry, more bool, err error) {
+	if err := v.enter(); err != nil {
+		return nil, false, err
+	}
+	defer v.gate.leave()
+	es = make([]crdt.Entry, 0, size)
+	held := 0
+	for e, err := range v.snap.Scan(s) {
+		if err != nil {
+			return es, false, err
+		}
+		es = append(es, e)
+		for i := range e.Record {
+			held += len(e.Record[i].Value)
+		}
+		if len(es) == size || held >= scanChunkBytes {
+			return es, true, nil
+		}
+	}
+	return es, false, nil
+}
+
+// after returns the least key above k.
+func after(k crdt.Key) crdt.Key { return k + "\x00" }
+
+// cancellable is a view whose scans end when ctx does.
+type cancellable struct {
+	*View
+	ctx context.Context
+}
+
+// Scan is View.Scan, with the cause of ctx as an error.
+func (c cancellable) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
+	return func(yield func(crdt.Entry, error) bool) {
+		for e, err := range c.View.Scan(s) {
+			if err == nil {
+				err = context.Cause(c.ctx)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
