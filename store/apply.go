@@ -6,8 +6,6 @@ import (
 	"hash/maphash"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
@@ -140,17 +138,6 @@ func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 		return nil, err
 	}
 	return crdt.Join(rec, a.own, e.Record, a.to), nil
-}
-
-// put putters a record, or its absence.
-func (a *apply) put(b *pebble.Batch, k crdt.Key, rec crdt.Record) error {
-	bl := &a.ns.applyBuilder
-	bl.key = a.ns.records.record(bl.key[:0], k)
-	if len(rec) == 0 {
-		return b.Delete(bl.key, nil)
-	}
-	bl.value = appendRecord(bl.value[:0], rec, a.number)
-	return b.Set(bl.key, bl.value, nil)
 }
 
 // touched is a set of keys that may say yes to a key that is not in it. Its

@@ -13,9 +13,16 @@ import (
 	"github.com/anabranch-db/anabranch/store"
 )
 
+// tb is what testing.TB and rapid.T have in common.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // fleet makes stores of nodes whose keys, writers and clocks are fixed.
 type fleet struct {
-	t      testing.TB
+	t      tb
 	clock  int64  // milliseconds, one more at each look
 	random uint64 // of writer ids
 }
@@ -61,7 +68,9 @@ func (f *fleet) openWith(o store.Options) *store.Store {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(func() { s.Close() })
+	if t, ok := f.t.(testing.TB); ok {
+		t.Cleanup(func() { s.Close() })
+	}
 	return s
 }
 
@@ -71,7 +80,7 @@ func (f *fleet) openNamespace(n int, fs vfs.FS) *store.Namespace {
 	return create(f.t, f.open(n, fs))
 }
 
-func create(t testing.TB, s *store.Store) *store.Namespace {
+func create(t tb, s *store.Store) *store.Namespace {
 	t.Helper()
 	ns, err := s.Create("things")
 	if err != nil {
@@ -94,7 +103,7 @@ func numbered(i int) crdt.Key { return key("k", fmt.Sprintf("%08d", i)) }
 func set(k crdt.Key, value string) store.Op { return store.Op{Key: k, Value: []byte(value)} }
 
 // commit commits ops, buffered.
-func commit(t testing.TB, ns *store.Namespace, ops ...store.Op) crdt.Dot {
+func commit(t tb, ns *store.Namespace, ops ...store.Op) crdt.Dot {
 	t.Helper()
 	d, err := ns.Commit(&store.Write{Ops: ops, Buffered: true})
 	if err != nil {
@@ -104,7 +113,7 @@ func commit(t testing.TB, ns *store.Namespace, ops ...store.Op) crdt.Dot {
 }
 
 // get returns the values at k.
-func get(t testing.TB, ns *store.Namespace, k crdt.Key) (values []string) {
+func get(t tb, ns *store.Namespace, k crdt.Key) (values []string) {
 	t.Helper()
 	s, err := ns.Snapshot()
 	if err != nil {
@@ -129,7 +138,7 @@ type delta struct {
 }
 
 // deltaOf returns what a peer at from lacks of ns.
-func deltaOf(t testing.TB, ns *store.Namespace, from crdt.Vector) (d delta) {
+func deltaOf(t tb, ns *store.Namespace, from crdt.Vector) (d delta) {
 	t.Helper()
 	s, err := ns.Snapshot()
 	if err != nil {
@@ -147,7 +156,7 @@ func deltaOf(t testing.TB, ns *store.Namespace, from crdt.Vector) (d delta) {
 	return d
 }
 
-func (d delta) apply(t testing.TB, ns *store.Namespace) store.Applied {
+func (d delta) apply(t tb, ns *store.Namespace) store.Applied {
 	t.Helper()
 	done, err := d.tryApply(ns)
 	if err != nil {
@@ -157,6 +166,11 @@ func (d delta) apply(t testing.TB, ns *store.Namespace) store.Applied {
 }
 
 func (d delta) tryApply(ns *store.Namespace) (store.Applied, error) {
+	return d.applyOvertaken(ns, func() {})
+}
+
+// applyOvertaken applies d with something that happens in the middle.
+func (d delta) applyOvertaken(ns *store.Namespace, overtake func()) (store.Applied, error) {
 	if err := ns.Learn(d.writers); err != nil {
 		return store.Applied{}, err
 	}
@@ -164,11 +178,11 @@ func (d delta) tryApply(ns *store.Namespace) (store.Applied, error) {
 	if err := in.Add(d.entries...); err != nil {
 		return store.Applied{}, err
 	}
-	return in.Finish(d.to)
+	return in.FinishOvertaken(d.to, overtake)
 }
 
 // pull brings what from has to ns.
-func pull(t testing.TB, ns, from *store.Namespace) store.Applied {
+func pull(t tb, ns, from *store.Namespace) store.Applied {
 	t.Helper()
 	return deltaOf(t, from, ns.Vector()).apply(t, ns)
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
@@ -18,8 +16,11 @@ import (
 type Incoming struct {
 	ns      *Namespace
 	entries []crdt.Entry
-	size    int // bytes of entries, as they would be on disk
+	size    int    // memory that entries take
+	stage   *stage // what went to disk before entries, or nil
 	ended   error
+
+	overtake func() // tests commit here, between preparation and publication
 }
 
 // errEnded says that an Incoming was used after its end.
@@ -29,8 +30,8 @@ var errEnded = errors.New("the delta was finished or aborted before")
 func (ns *Namespace) Begin() *Incoming { return &Incoming{ns: ns} }
 
 // Add takes records of the delta: in any order, a record in one entry or in
-// several with some of its events each. It keeps the entries and what they
-// refer to. Errors wrap crdt.ErrDelta if an entry is none that a replica
+// several behind each other with some of its events each. It keeps the entries
+// and what they refer to. Errors wrap crdt.ErrDelta if an entry is none that a replica
 // makes, or are those of the disk; then the delta is aborted.
 func (in *Incoming) Add(entries ...crdt.Entry) error {
 	if in.ended != nil {
@@ -43,7 +44,10 @@ func (in *Incoming) Add(entries ...crdt.Entry) error {
 		in.size += entrySize(&entries[i])
 	}
 	in.entries = append(in.entries, entries...)
-	return nil
+	if in.size <= in.ns.store.options.StageBytes {
+		return nil
+	}
+	return in.fail(in.spill(true))
 }
 
 // Abort gives the delta up. After Finish or Abort it does nothing.
@@ -59,6 +63,9 @@ func (in *Incoming) fail(err error) error {
 		return nil
 	}
 	in.ended, in.entries = errEnded, nil
+	if in.stage != nil {
+		err = errors.Join(err, in.stage.remove())
+	}
 	return in.ns.named("receive a delta of", err)
 }
 
@@ -74,6 +81,9 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 		return Applied{}, in.ended
 	}
 	ns := in.ns
+	if err := ns.store.engine.admit(); err != nil {
+		return Applied{}, in.fail(err)
+	}
 	ns.applying.Lock()
 	done, err := in.finish(to)
 	ns.applying.Unlock()
@@ -81,6 +91,9 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 		return Applied{}, in.fail(err)
 	}
 	in.ended, in.entries = errEnded, nil
+	if in.stage != nil {
+		in.stage.remove() // if it fails, so will what comes next, and Open does it
+	}
 	if !done.Changed {
 		return done, nil
 	}
@@ -93,165 +106,78 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 }
 
 // finish applies the delta. The caller holds applying.
-func (in *Incoming) finish(to crdt.Vector) (Applied, error) {
-	if err := in.ns.store.engine.admit(); err != nil {
-		return Applied{}, err
-	}
+func (in *Incoming) finish(to crdt.Vector) (done Applied, err error) {
 	a, err := in.ns.newApply(to)
 	if err != nil || a == nil {
 		return Applied{}, err
 	}
 	defer a.close()
-	in.entries = unite(in.entries)
-	err = a.commit(in.entries)
+	m, err := in.merge(a)
+	if err != nil {
+		return Applied{}, err
+	}
+	defer func() { err = errors.Join(err, m.discard()) }()
+	if err := m.prepare(); err != nil {
+		return Applied{}, err
+	}
+	if in.overtake != nil {
+		in.overtake()
+	}
+	err = m.publish()
 	return a.done, err
 }
 
-// commit applies a delta that is in memory, as one batch. It is built on a
-// snapshot, with local commits going on; the records that they wrote since
-// are joined again under the commit lock.
-func (a *apply) commit(entries []crdt.Entry) error {
-	if err := a.findTouched(len(entries)); err != nil {
-		return err
-	}
-	ns := a.ns
-	b := ns.store.engine.DB.NewBatch()
-	err := a.build(b, entries)
-	if err == nil {
-		err = a.publish(b, entries)
-	}
-	return errors.Join(err, b.Close())
+// merge is one way to apply a delta: by a batch or by tables. What prepare
+// builds on a snapshot, with own commits going on, publish makes valid for
+// the present position, and visible. discard frees what they took.
+type merge interface {
+	prepare() error
+	publish() error
+	discard() error
 }
 
-func (a *apply) build(b *pebble.Batch, entries []crdt.Entry) error {
-	fresh := make([]freshEvent, 0, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		err := a.admit(e, func(writer uint32, seq uint64) {
-			fresh = append(fresh, freshEvent{writer, seq, i})
-		})
-		if err != nil {
-			return err
+func (in *Incoming) merge(a *apply) (merge, error) {
+	if in.stage != nil {
+		if err := in.spill(false); err != nil {
+			return nil, err
 		}
-		rec, err := a.merged(e)
-		if err == nil {
-			err = a.put(b, e.Key, rec)
-		}
-		if err != nil {
-			return err
-		}
+		return newTableMerge(a, in.stage)
 	}
-	set := func(key, value []byte) error { return b.Set(key, value, nil) }
-	if err := a.putLog(set, entries, fresh); err != nil {
-		return err
+	in.entries = unite(in.entries)
+	if err := sortUnique(in.entries); err != nil {
+		return nil, err
 	}
-	return a.putMeta(set)
+	return newBatchMerge(a, in.entries), nil
 }
 
-// freshEvent is an event that is new here: it gets its place in the log.
-type freshEvent struct {
-	writer uint32
-	seq    uint64
-	entry  int
-}
-
-func (f freshEvent) compare(o freshEvent) int {
-	if c := cmp.Compare(f.writer, o.writer); c != 0 {
-		return c
+// spill moves entries to disk; all but the last, if more events of its record
+// may follow.
+func (in *Incoming) spill(more bool) error {
+	if in.stage == nil {
+		in.stage = in.ns.newStage()
 	}
-	if c := cmp.Compare(f.seq, o.seq); c != 0 {
-		return c
+	in.entries = unite(in.entries)
+	out := in.entries
+	if more {
+		out = out[:len(out)-1]
 	}
-	return cmp.Compare(f.entry, o.entry)
-}
-
-// putLog puts the log entries of the transactions that are new here.
-func (a *apply) putLog(set putter, entries []crdt.Entry, fresh []freshEvent) error {
-	if !slices.IsSortedFunc(fresh, freshEvent.compare) {
-		slices.SortFunc(fresh, freshEvent.compare)
-	}
-	entry := &a.ns.applyBuilder.entry
-	for i, f := range fresh {
-		if i == 0 || f.writer != fresh[i-1].writer || f.seq != fresh[i-1].seq {
-			entry.start(a.ns.log, f.writer, f.seq)
-		}
-		if err := entry.add(entries[f.entry].Key, set); err != nil {
-			return err
-		}
-		if i+1 == len(fresh) || f.writer != fresh[i+1].writer || f.seq != fresh[i+1].seq {
-			if err := entry.finish(set); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// publish makes the batch valid for the present position, and visible.
-func (a *apply) publish(b *pebble.Batch, entries []crdt.Entry) error {
-	ns := a.ns
-	ns.commits.Lock()
-	defer ns.commits.Unlock()
-	if err := a.rejoin(b, entries); err != nil {
-		return err
-	}
-	if err := ns.publish(false, b, a.move()); err != nil {
-		return err
-	}
-	a.settled()
-	if commit := ns.history.visible.commit; len(entries) > recentKeys {
-		ns.recent.forget(commit)
-	} else {
-		for i := range entries {
-			ns.recent.add(commit, entries[i].Key)
-		}
-	}
-	return nil
-}
-
-// rejoin joins again what was written since the apply's snapshot, with what
-// is there now: the batch's later put counts. The caller holds commits.
-func (a *apply) rejoin(b *pebble.Batch, entries []crdt.Entry) error {
-	keys, all := a.ns.recent.since(a.snap.Number())
-	if len(keys) == 0 && all {
+	if len(out) == 0 {
 		return nil
 	}
-	own := a.ns.history.visible.vector()
-	again := func(e *crdt.Entry) error {
-		rec, err := a.ns.get(a.ns.store.engine.DB, e.Key)
-		if err != nil {
-			return err
-		}
-		a.done.Read++
-		return a.put(b, e.Key, crdt.Join(rec, own, e.Record, a.to))
+	at := in.ns.position()
+	if err := in.stage.spill(out, at.vector()); err != nil {
+		return err
 	}
-	if !all {
-		for i := range entries {
-			if err := again(&entries[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	slices.Sort(keys)
-	for _, k := range slices.Compact(keys) {
-		i, found := slices.BinarySearchFunc(entries, k, func(e crdt.Entry, k crdt.Key) int { return cmp.Compare(e.Key, k) })
-		if !found {
-			continue
-		}
-		if err := again(&entries[i]); err != nil {
-			return err
-		}
+	in.entries = slices.Delete(in.entries, 0, len(out))
+	in.size = 0
+	for i := range in.entries {
+		in.size += entrySize(&in.entries[i])
 	}
 	return nil
 }
 
-// unite sorts entries by key and makes one of several with one key.
+// unite makes one entry of several with one key that follow each other.
 func unite(entries []crdt.Entry) []crdt.Entry {
-	order := func(a, b crdt.Entry) int { return cmp.Compare(a.Key, b.Key) }
-	if !slices.IsSortedFunc(entries, order) {
-		slices.SortStableFunc(entries, order)
-	}
 	out := entries[:0]
 	for _, e := range entries {
 		if n := len(out); n > 0 && out[n-1].Key == e.Key {
@@ -261,6 +187,20 @@ func unite(entries []crdt.Entry) []crdt.Entry {
 		out = append(out, e)
 	}
 	return out
+}
+
+// sortUnique sorts entries by key, and refuses a key that comes twice.
+func sortUnique(entries []crdt.Entry) error {
+	order := func(a, b crdt.Entry) int { return cmp.Compare(a.Key, b.Key) }
+	if !slices.IsSortedFunc(entries, order) {
+		slices.SortFunc(entries, order)
+	}
+	for i := 1; i < len(entries); i++ {
+		if entries[i].Key == entries[i-1].Key {
+			return fmt.Errorf("%w: record %q came twice, with others between", crdt.ErrDelta, string(entries[i].Key))
+		}
+	}
+	return nil
 }
 
 // union returns the events of both.

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -117,7 +119,7 @@ func (l *lineage) assign(w crdt.WriterID) uint32 {
 }
 
 // introduce numbers the writers that v covers and since, the namespace's
-// vector, does not, and returns their records, ancestors first: a batch that
+// vector, does not, and returns their records, ordered by number: a batch that
 // makes v part of the vector has to save them. All are known.
 func (l *lineage) introduce(v, since crdt.Vector) []*crdt.WriterRecord {
 	l.mu.Lock()
@@ -126,6 +128,9 @@ func (l *lineage) introduce(v, since crdt.Vector) []*crdt.WriterRecord {
 	for _, rec := range recs {
 		l.assign(rec.Writer)
 	}
+	slices.SortFunc(recs, func(a, b *crdt.WriterRecord) int {
+		return cmp.Compare(l.numbers[a.Writer], l.numbers[b.Writer])
+	})
 	return recs
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // recent remembers the keys that were committed last, and by which commit, so
-// that whoever prepared a commit on a snapshot can tell what was written
-// since. The owner locks.
+// that a transaction can tell what was written since its snapshot. The owner
+// locks.
 type recent struct {
 	ring   []recentKey // full ones are written round and round
 	next   int
@@ -38,18 +38,6 @@ func (r *recent) add(commit uint64, k crdt.Key) {
 // forget stands for a commit of more keys than are remembered.
 func (r *recent) forget(commit uint64) {
 	*r = recent{ring: r.ring[:0], forgot: commit}
-}
-
-// since returns the keys written after a commit, and whether those are all.
-func (r *recent) since(commit uint64) (keys []crdt.Key, all bool) {
-	for i := range r.ring {
-		at := &r.ring[(r.next-1-i+len(r.ring))%len(r.ring)]
-		if at.commit <= commit {
-			break
-		}
-		keys = append(keys, at.key)
-	}
-	return keys, r.forgot <= commit
 }
 
 // ReadSet is what a transaction read: its commit is refused if any of it was

@@ -28,6 +28,7 @@ type Store struct {
 	options Options
 	engine  *engine
 	syncer  *syncer
+	stages  stages
 
 	mu      sync.RWMutex
 	catalog map[string]uint32     // all namespaces
@@ -55,7 +56,8 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{options: o, engine: e, open: map[string]*Namespace{}}
-	if err := s.loadCatalog(); err != nil {
+	s.stages.dir = e.FS.PathJoin(dir, stageDir)
+	if err := errors.Join(s.loadCatalog(), s.stages.clean(e)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), e.Close())
 	}
 	s.syncer = newSyncer(e, o.BufferedSync)

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// stages hands out staging space. What a run left there nobody will finish:
+// it is removed when the store is opened.
+type stages struct {
+	dir  string // of tables that wait to be ingested
+	last atomic.Uint32
+}
+
+const stageDir = "stage"
+
+// clean removes all that is staged.
+func (s *stages) clean(e *engine) error {
+	if err := e.FS.RemoveAll(s.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", s.dir, err)
+	}
+	lower, upper := []byte{spaceStage}, []byte{spaceStage + 1}
+	it, err := e.DB.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return readError(err)
+	}
+	some := it.First()
+	if err := errors.Join(it.Error(), it.Close()); err != nil || !some {
+		return readError(err)
+	}
+	return e.deleteRange(lower, upper)
+}
+
+// deleteRange removes a range of keys, not yet durably.
+func (e *engine) deleteRange(lower, upper []byte) error {
+	b := e.DB.NewBatch()
+	defer b.Close()
+	if err := b.DeleteRange(lower, upper, nil); err != nil {
+		return err
+	}
+	return e.apply(b, false)
+}
+
+// stage is the part of a delta that went to disk, in the staging space:
+//
+//	record   value as in the record space
+//	log      no value: one key for each event that may be new here
+//
+// Its vector is not known before the delta ends, so writers are numbered per
+// stage, in the order in which they come.
+type stage struct {
+	ns      *Namespace
+	id      uint32
+	records prefix
+	log     prefix
+	numbers map[crdt.WriterID]uint32
+	writers []crdt.WriterID
+	count   int // records put
+	builder builder
+}
+
+func (ns *Namespace) newStage() *stage {
+	id := ns.store.stages.last.Add(1)
+	return &stage{
+		ns: ns, id: id, numbers: map[crdt.WriterID]uint32{},
+		records: makePrefix(spaceStage, id, stageRecord),
+		log:     makePrefix(spaceStage, id, stageLog),
+	}
+}
+
+// remove frees the disk.
+func (st *stage) remove() error {
+	return st.ns.store.engine.deleteRange(stageRange(st.id))
+}
+
+// number interns a writer.
+func (st *stage) number(w crdt.WriterID) uint64 {
+	n, ok := st.numbers[w]
+	if !ok {
+		n = uint32(len(st.writers))
+		st.numbers[w] = n
+		st.writers = append(st.writers, w)
+	}
+	return uint64(n)
+}
+
+func (st *stage) writer(n uint64) (crdt.WriterID, bool) {
+	if n >= uint64(len(st.writers)) {
+		return crdt.WriterID{}, false
+	}
+	return st.writers[n], true
+}
+
+// spill puts entries on disk; covered is what is known not to be new.
+func (st *stage) spill(entries []crdt.Entry, covered crdt.Vector) error {
+	e := st.ns.store.engine
+	b := e.DB.NewBatch()
+	defer func() { b.Close() }()
+	for i := range entries {
+		if err := st.put(b, &entries[i], covered); err != nil {
+			return err
+		}
+		if b.Len() < stageBatchBytes {
+			continue
+		}
+		if err := e.apply(b, false); err != nil {
+			return err
+		}
+		b.Close()
+		b = e.DB.NewBatch()
+	}
+	if b.Empty() {
+		return nil
+	}
+	return e.apply(b, false)
+}
+
+func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered crdt.Vector) error {
+	bl := &st.builder
+	bl.key = st.records.record(bl.key[:0], e.Key)
+	bl.value = appendRecord(bl.value[:0], e.Record, st.number)
+	if len(st.writers) > crdt.MaxVectorEntries {
+		return fmt.Errorf("%w: events of more than %d writers", crdt.ErrDelta, crdt.MaxVectorEntries)
+	}
+	st.count++
+	if err := b.Set(bl.key, bl.value, nil); err != nil {
+		return err
+	}
+	for i := range e.Record {
+		d := e.Record[i].Dot
+		if covered.Covers(d) {
+			continue
+		}
+		bl.key = append(st.log.logged(bl.key[:0], uint32(st.number(d.Writer)), d.Seq), e.Key...)
+		if err := b.Set(bl.key, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// has reports whether a record is staged.
+func (st *stage) has(k []byte) (bool, error) {
+	_, closer, err := st.ns.store.engine.DB.Get(append(st.records[:], k...))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, readError(err)
+	}
+	return true, closer.Close()
+}
+
+// scan yields the staged records from one key up to and including another; an
+// empty last is the end.
+func (st *stage) scan(first, last crdt.Key, yield func(*crdt.Entry) error) error {
+	lower, upper := st.records.bounds(crdt.Span{From: first, To: last})
+	if last != "" {
+		upper = append(upper, 0)
+	}
+	it, err := st.ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return readError(err)
+	}
+	defer it.Close()
+	d := recordReader{writers: st.writer}
+	for ok := it.First(); ok; ok = it.Next() {
+		e, err := d.entry(it)
+		if err == nil {
+			err = yield(&e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return readError(it.Error())
+}
+
+// scanLog yields the transactions of one writer above a sequence number, with
+// each of their keys.
+func (st *stage) scanLog(writer uint32, after uint64, yield func(seq uint64, key crdt.Key) error) error {
+	lower := st.log.logged(nil, writer, after+1)
+	upper := append(st.log.logged(nil, writer, math.MaxUint64), 0xff)
+	it, err := st.ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return readError(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		seq := binary.BigEndian.Uint64(it.Key()[prefixLen+4:])
+		if err := yield(seq, crdt.Key(it.Key()[logKeyLen:])); err != nil {
+			return err
+		}
+	}
+	return readError(it.Error())
+}
