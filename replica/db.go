@@ -79,6 +79,9 @@ func Open(dir string, options Options) (*DB, error) {
 		}
 		d.handle(s)
 	}
+	if err := d.enterCluster(); err != nil {
+		return nil, errors.Join(err, d.store.Close())
+	}
 	return d, nil
 }
 
@@ -90,11 +93,12 @@ func Open(dir string, options Options) (*DB, error) {
 func (d *DB) Close() error {
 	d.close.Do(func() {
 		close(d.closing)
+		err := d.leaveNetwork()
 		d.gate.shut(ErrClosed)
 		for _, v := range d.tracked() {
 			v.end(ErrClosed)
 		}
-		d.closed = d.store.Close()
+		d.closed = errors.Join(err, d.store.Close())
 	})
 	return d.closed
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/transport"
 )
 
 // Status is what an operator wants to know of a database.
@@ -13,6 +14,14 @@ type Status struct {
 	Health error
 	// DiskBytes is how much the directory's tables and logs take.
 	DiskBytes uint64
+	// Listen is the address that the node listens at; "" without a network.
+	Listen string
+	// Offline says that SetOffline keeps the node from its peers.
+	Offline bool
+	// Traffic counts what went over all links since Open.
+	Traffic transport.LinkStats
+	// Peers are those of DB.Peers.
+	Peers []PeerStatus
 	// OpenViews is how many views hold back the freeing of disk space.
 	OpenViews int
 	// Namespaces are the namespaces here, by name.
@@ -51,6 +60,14 @@ func (d *DB) Status() (Status, error) {
 		Node: d.node, Dir: d.dir,
 		Health: d.store.Health(), DiskBytes: d.store.DiskBytes(),
 		OpenViews: len(d.tracked()),
+	}
+	var err error
+	if s.Peers, err = d.Peers(); err != nil {
+		return Status{}, err
+	}
+	if d.mesh != nil {
+		s.Listen = d.mesh.network.Addr()
+		s.Offline, s.Traffic = d.mesh.traffic()
 	}
 	for _, name := range d.store.Namespaces() {
 		n, err := d.Lookup(name)

@@ -1,0 +1,72 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+// build sends a delta of one snapshot on a link, and returns how that went.
+// Nothing is sent before it is on disk here.
+func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Built {
+	built := protocol.Built{Job: b.Job}
+	select {
+	case m.builds <- struct{}{}:
+		defer func() { <-m.builds }()
+	case <-ctx.Done():
+		built.Err = ctx.Err()
+		return built
+	}
+	ns := b.Namespace.(*store.Namespace)
+	snap, err := ns.Snapshot()
+	if err != nil {
+		built.Err = err
+		return built
+	}
+	defer snap.Close()
+	if built.Err = snap.WaitDurable(ctx); built.Err != nil {
+		return built
+	}
+	vector := snap.Vector()
+	built.To = ns.Normalize(vector)
+	send := func(f protocol.Frame) error { return l.outlet.send(ctx, f) }
+	news := protocol.Unintroduced(ns.Since(vector, b.From), b.Introduced)
+	if built.Introduced, built.Err = m.introduce(b.Number, news, send); built.Err != nil {
+		return built
+	}
+	if built.Err = sendDelta(snap, b, built.To, send); built.Err != nil {
+		built.Err = fmt.Errorf("delta of namespace %q: %w", ns.Name(), built.Err)
+	}
+	return built
+}
+
+// introduce sends writer records, and returns whose were sent.
+func (m *mesh) introduce(number uint64, news []*crdt.WriterRecord, send func(protocol.Frame) error) ([]crdt.WriterID, error) {
+	for f := range protocol.EncodeWriters(number, news, m.roster.certificate) {
+		if err := send(f); err != nil {
+			return nil, err
+		}
+	}
+	var sent []crdt.WriterID
+	for _, rec := range news {
+		sent = append(sent, rec.Writer)
+	}
+	return sent, nil
+}
+
+// sendDelta sends what changed since b.From.
+func sendDelta(snap *store.Snapshot, b protocol.Build, to crdt.Vector, send func(protocol.Frame) error) error {
+	enc := protocol.NewDeltaEncoder(b, send)
+	for e, err := range snap.Changes(b.From) {
+		if err != nil {
+			return err
+		}
+		if err := enc.Add(e); err != nil {
+			return err
+		}
+	}
+	return enc.Finish(to)
+}

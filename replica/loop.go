@@ -1,0 +1,178 @@
+package replica
+
+import (
+	"context"
+	"time"
+
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// loop steps the machine with what was posted, until the mesh closes.
+func (m *mesh) loop() {
+	for {
+		select {
+		case <-m.inbox.ready:
+		case <-m.ctx.Done():
+			m.shutDown()
+			return
+		}
+		events, marked := m.inbox.take()
+		for _, ev := range events {
+			m.step(ev)
+		}
+		for _, ns := range marked {
+			m.step(protocol.Durable{Namespace: ns.Name(), Vector: ns.DurableVector()})
+		}
+	}
+}
+
+// shutDown ends the jobs.
+func (m *mesh) shutDown() {
+	for _, a := range m.appliers {
+		a.close()
+	}
+}
+
+// step carries one event through the machine, and its effects out.
+func (m *mesh) step(ev protocol.Event) {
+	switch ev := ev.(type) {
+	case protocol.Opened:
+		m.startApplier(ev.Namespace.(*store.Namespace))
+	case protocol.Closed:
+		defer m.stopApplier(ev.Namespace)
+	case protocol.LinkDown:
+		for _, a := range m.appliers {
+			a.wake() // to throw away what it had collected from there
+		}
+	case protocol.Built:
+		m.jobs[ev.Job]() // releases its context
+		delete(m.jobs, ev.Job)
+	}
+	effects := m.machine.Step(m.now(), ev)
+	frame, isFrame := ev.(protocol.Received)
+	if !isFrame {
+		m.execute(effects, func() {})
+		return
+	}
+	l, size := m.link(frame.Link), len(frame.Frame)
+	release := func() {
+		if l != nil {
+			l.budget.Release(int64(size))
+		}
+	}
+	if !m.execute(effects, release) {
+		release()
+	}
+}
+
+// execute carries effects out, in order. An Apply or a Learn among them, of
+// which one frame gives at most one, keeps the frame: then it is done with
+// when release is called, and execute reports so.
+func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case protocol.Send:
+			m.send(e.Link, e.Frame)
+		case protocol.Introduce:
+			for f := range protocol.EncodeWriters(e.Number, e.Records, m.roster.certificate) {
+				m.send(e.Link, f)
+			}
+		case protocol.Build:
+			m.startBuild(e)
+		case protocol.Cancel:
+			m.cancelJob(e.Job)
+		case protocol.Apply:
+			kept = m.enqueue(e.Namespace, task{apply: &e, release: release})
+		case protocol.Learn:
+			kept = m.enqueue(e.Namespace, task{learn: &e, release: release})
+		case protocol.LearnRevocations:
+			m.learnRevocations(e)
+		case protocol.Close:
+			m.closeLink(e)
+		case protocol.SetTimer:
+			m.timer.Reset(time.Duration(max(0, e.AtMillis-m.now())) * time.Millisecond)
+		case protocol.Ahead:
+			m.reportAhead(e)
+		}
+	}
+	return kept
+}
+
+func (m *mesh) send(id protocol.LinkID, f protocol.Frame) {
+	if l := m.link(id); l != nil {
+		l.outlet.queue(f)
+	}
+}
+
+// enqueue gives a task to the applier of its namespace. A namespace that was
+// dropped has none: nobody waits for the task any more.
+func (m *mesh) enqueue(ns protocol.Namespace, t task) bool {
+	a := m.appliers[ns.(*store.Namespace)]
+	if a == nil {
+		return false
+	}
+	a.enqueue(t)
+	return true
+}
+
+// startBuild runs a Build beside the machine.
+func (m *mesh) startBuild(b protocol.Build) {
+	l := m.link(b.Link)
+	if l == nil {
+		m.jobs[b.Job] = func() {}
+		m.inbox.post(protocol.Built{Job: b.Job, Err: transport.ErrClosed})
+		return
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	m.jobs[b.Job] = cancel
+	m.running.Go(func() { m.inbox.post(m.build(ctx, l, b)) })
+}
+
+// cancelJob ends a Build, or throws away what an Apply has collected.
+func (m *mesh) cancelJob(job protocol.JobID) {
+	if cancel, ok := m.jobs[job]; ok {
+		cancel()
+		return
+	}
+	for _, a := range m.appliers {
+		a.enqueue(task{cancel: job})
+	}
+}
+
+// closeCodes say in the transport's words why the machine closes a link.
+var closeCodes = map[protocol.Code]transport.Code{
+	protocol.CodeProtocol:  transport.CodeProtocol,
+	protocol.CodeVersion:   transport.CodeVersion,
+	protocol.CodeCluster:   transport.CodeCluster,
+	protocol.CodeDuplicate: transport.CodeDuplicate,
+	protocol.CodeSelf:      transport.CodeSelf,
+	protocol.CodeRevoked:   transport.CodeRevoked,
+	protocol.CodeForged:    transport.CodeForged,
+	protocol.CodeRefused:   transport.CodeRefusals,
+	protocol.CodeTimeout:   transport.CodeTimeout,
+	protocol.CodeLimit:     transport.CodeProtocol,
+}
+
+func (m *mesh) closeLink(e protocol.Close) {
+	l := m.link(e.Link)
+	if l == nil {
+		return
+	}
+	if e.Code != protocol.CodeDuplicate {
+		m.log.Warn("closing a link", "peer", l.peer.Short(), "code", e.Code, "reason", e.Reason)
+	}
+	_ = l.conn.Close(closeCodes[e.Code], e.Reason)
+}
+
+// reportAhead tells the operator that this store lost what a peer still has.
+// Nothing is broken: it comes back as the state of others does.
+func (m *mesh) reportAhead(e protocol.Ahead) {
+	l := m.link(e.Link)
+	if l == nil {
+		return
+	}
+	m.log.Warn("a peer has transactions of this node that its store lacks: it lost its tail or was restored; they are fetched again",
+		"namespace", e.Namespace.Name(), "peer", l.peer.Short(), "writers", len(e.Entries))
+}

@@ -1,0 +1,201 @@
+package replica
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// mesh is the networked half of a database: its links, and the protocol
+// machine that one goroutine steps. What happens anywhere is posted to that
+// goroutine as an event; what is to be done comes out of the machine as
+// effects, and either is done at once, without blocking, or is a job of a
+// goroutine of its own that posts an event at its end.
+type mesh struct {
+	network transport.Network
+	roster  *roster
+	log     *slog.Logger
+	started time.Time // the machine's clock counts from here, monotonically
+
+	ctx     context.Context // ends when the mesh closes
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	builds  chan struct{} // a place for each delta that may be built at a time
+
+	// Of the loop's goroutine alone.
+	machine  *protocol.Machine
+	appliers map[*store.Namespace]*applier
+	jobs     map[protocol.JobID]context.CancelFunc // builds that run
+	timer    *time.Timer
+
+	inbox inbox
+
+	mu      sync.Mutex
+	links   map[protocol.LinkID]*link
+	lastID  protocol.LinkID
+	dialers map[string]*dialer
+	offline bool
+	changed chan struct{} // closed, and replaced, when links or offline change
+	totals  transport.LinkStats
+}
+
+// maxBuilds bounds the deltas that are built at a time, each of which holds a
+// snapshot and reads the disk: more would only take turns.
+const maxBuilds = 8
+
+// startMesh begins to sync the namespaces given over a network, which the
+// mesh closes.
+func startMesh(network transport.Network, node crdt.NodeID, roster *roster, namespaces []*store.Namespace, log *slog.Logger) *mesh {
+	m := &mesh{
+		network: network, roster: roster, log: log, started: time.Now(),
+		builds: make(chan struct{}, maxBuilds),
+		machine: protocol.New(protocol.Config{
+			Node: node, Cluster: roster.cluster(), Revocations: roster.revocations(),
+		}),
+		appliers: map[*store.Namespace]*applier{},
+		jobs:     map[protocol.JobID]context.CancelFunc{},
+		links:    map[protocol.LinkID]*link{},
+		dialers:  map[string]*dialer{},
+		changed:  make(chan struct{}),
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.inbox.ready = make(chan struct{}, 1)
+	m.timer = time.AfterFunc(time.Hour, func() { m.inbox.post(protocol.Tick{}) })
+	m.timer.Stop()
+	for _, ns := range namespaces {
+		m.opened(ns)
+	}
+	m.running.Go(m.loop)
+	m.running.Go(m.accept)
+	return m
+}
+
+// close ends all links, and returns when nothing of the mesh runs any more.
+func (m *mesh) close() error {
+	m.cancel()
+	err := m.network.Close()
+	m.timer.Stop()
+	m.running.Wait()
+	return err
+}
+
+// opened says that a namespace is here.
+func (m *mesh) opened(ns *store.Namespace) {
+	m.inbox.post(protocol.Opened{Namespace: ns, Durable: ns.DurableVector()})
+}
+
+// dropping says that a namespace is about to go.
+func (m *mesh) dropping(ns *store.Namespace) {
+	m.inbox.post(protocol.Closed{Namespace: ns.Name()})
+}
+
+// durable says that more of a namespace has become durable. It never blocks.
+func (m *mesh) durable(ns *store.Namespace) { m.inbox.mark(ns) }
+
+// now is the machine's clock.
+func (m *mesh) now() int64 { return time.Since(m.started).Milliseconds() }
+
+// accept takes the links that peers dial.
+func (m *mesh) accept() {
+	for {
+		conn, err := m.network.Accept(m.ctx)
+		if err != nil {
+			return
+		}
+		m.attach(conn)
+	}
+}
+
+// attach puts a link to use, or closes it if this node is offline or closing.
+func (m *mesh) attach(conn transport.Link) *link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.offline || m.ctx.Err() != nil {
+		_ = conn.Close(transport.CodeGoingAway, "offline")
+		return nil
+	}
+	peer := conn.Peer()
+	if m.roster.revoked(peer.Node) {
+		_ = conn.Close(transport.CodeRevoked, "")
+		return nil
+	}
+	m.roster.met(peer)
+	m.lastID++
+	l := newLink(m, m.lastID, conn)
+	m.links[l.id] = l
+	m.linksChanged()
+	m.log.Info("link up", "peer", peer.Node.Short(), "address", conn.RemoteAddr(), "dialed", conn.Dialed())
+	m.inbox.post(protocol.LinkUp{Link: l.id, Peer: peer.Node, Dialed: conn.Dialed(), Grants: grants{peer.Grants}})
+	l.start()
+	return l
+}
+
+// detach forgets a link that has ended.
+func (m *mesh) detach(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.links, l.id)
+	addStats(&m.totals, l.conn.Stats())
+	m.linksChanged()
+	m.log.Info("link down", "peer", l.peer.Short(), "cause", l.cause)
+}
+
+// linksChanged wakes whoever waits on changed. The caller holds mu.
+func (m *mesh) linksChanged() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// link returns a link that is up, or nil.
+func (m *mesh) link(id protocol.LinkID) *link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.links[id]
+}
+
+// setOffline closes every link and makes none, until it is called with false.
+func (m *mesh) setOffline(offline bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.offline == offline {
+		return
+	}
+	m.offline = offline
+	if offline {
+		for _, l := range m.links {
+			_ = l.conn.Close(transport.CodeGoingAway, "offline")
+		}
+	}
+	m.linksChanged()
+}
+
+// traffic returns whether this node is offline, and what went over all links.
+func (m *mesh) traffic() (offline bool, sum transport.LinkStats) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sum = m.totals
+	for _, l := range m.links {
+		addStats(&sum, l.conn.Stats())
+	}
+	return m.offline, sum
+}
+
+// grants says what a peer's certificate allows, in the machine's words.
+type grants struct{ transport.Grants }
+
+func (g grants) MayRead(namespace string) bool  { return g.CanRead(namespace) }
+func (g grants) MayWrite(namespace string) bool { return g.CanWrite(namespace) }
+
+// addStats adds what a link counted.
+func addStats(sum *transport.LinkStats, s transport.LinkStats) {
+	sum.FramesSent += s.FramesSent
+	sum.FramesReceived += s.FramesReceived
+	sum.BytesSent += s.BytesSent
+	sum.BytesReceived += s.BytesReceived
+}

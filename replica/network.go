@@ -1,0 +1,143 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// wantsNetwork reports whether the options ask for one.
+func (o *Options) wantsNetwork() bool {
+	return o.Network != nil || o.Listen != "" || len(o.Peers) > 0
+}
+
+// membership is the part of a DB that makes its node one of a cluster.
+type membership struct {
+	identity  *transport.Identity  // nil: of no cluster
+	roster    *roster              // nil with it
+	authority *transport.Authority // nil: kept elsewhere
+	invites   *transport.Invites   // nil with it
+	mesh      *mesh                // nil: without a network
+}
+
+// enterCluster reads what a member knows of its cluster, and starts to sync if
+// the options ask for it.
+func (d *DB) enterCluster() error {
+	if err := d.loadMember(); err != nil {
+		return err
+	}
+	if d.identity == nil {
+		if d.options.wantsNetwork() {
+			return fmt.Errorf("%s: %w: make one (Init, 'anabranch init'), or accept an invite (Join, 'anabranch join')", d.dir, ErrNoCluster)
+		}
+		return nil
+	}
+	if err := d.loadAuthority(); err != nil {
+		return err
+	}
+	if !d.options.wantsNetwork() {
+		return nil
+	}
+	return d.enterNetwork()
+}
+
+// loadMember reads the identity, if this node is a member.
+func (d *DB) loadMember() (err error) {
+	switch {
+	case d.options.Identity != nil:
+		d.identity = d.options.Identity
+	case d.options.FS == vfs.Default:
+		d.identity, err = transport.LoadIdentity(d.dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err != nil || d.identity == nil {
+		return err
+	}
+	d.roster, err = loadRoster(d.identity, d.store)
+	return err
+}
+
+// enterNetwork starts to sync.
+func (d *DB) enterNetwork() error {
+	network, err := d.openNetwork()
+	if err != nil {
+		return err
+	}
+	var namespaces []*store.Namespace
+	for _, name := range d.store.Namespaces() {
+		ns, err := d.store.Namespace(name)
+		if err != nil {
+			return errors.Join(err, network.Close())
+		}
+		namespaces = append(namespaces, ns)
+	}
+	saved, err := d.savedPeers()
+	if err != nil {
+		return errors.Join(err, network.Close())
+	}
+	d.mesh = startMesh(network, d.node, d.roster, namespaces, d.log)
+	d.onOpened, d.onDropping, d.onDurable = d.mesh.opened, d.mesh.dropping, d.mesh.durable
+	for _, address := range append(saved, d.options.Peers...) {
+		d.mesh.dial(address)
+	}
+	return nil
+}
+
+// leaveNetwork ends all links.
+func (d *DB) leaveNetwork() error {
+	if d.mesh == nil {
+		return nil
+	}
+	return d.mesh.close()
+}
+
+// loadAuthority reads the cluster's authority if it is kept here.
+func (d *DB) loadAuthority() (err error) {
+	if d.options.Identity != nil {
+		return nil // there are no files
+	}
+	d.authority, err = transport.LoadAuthority(d.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.invites, err = transport.NewInvites(d.authority, transport.InvitesOptions{
+		Store: d.store, Now: d.options.Now, Peers: d.knownAddresses,
+	})
+	return err
+}
+
+// knownAddresses are the peers that a node which joins here begins with: this
+// one, and those that it dials itself.
+func (d *DB) knownAddresses() []string {
+	own, err := d.addresses()
+	if err != nil {
+		return nil
+	}
+	saved, _ := d.savedPeers() // without them the newcomer has us to begin with
+	return append(own, saved...)
+}
+
+func (d *DB) openNetwork() (transport.Network, error) {
+	if d.options.Network != nil {
+		return d.options.Network, nil
+	}
+	o := transport.Options{Listen: d.options.Listen, Now: d.options.Now, Revoked: d.roster.revoked}
+	if d.invites != nil {
+		o.Registrar, o.Authority = d.invites, d.authority
+	}
+	q, err := transport.Listen(d.identity, o)
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}

@@ -1,0 +1,172 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// roster is what this node knows of the members of its cluster: the
+// certificates of those that it met or heard of, with which it checks whose
+// writers may write, and who is out. All of it is on disk. Safe for
+// concurrent use.
+type roster struct {
+	identity *transport.Identity
+	store    *store.Store
+
+	mu      sync.RWMutex
+	members map[crdt.NodeID]transport.Credential
+	out     transport.Revocations // has a lock of its own
+}
+
+// Where in the store's local values the roster is.
+const (
+	certificatePrefix = "roster/certificate/"
+	revocationPrefix  = "roster/revocation/"
+)
+
+// loadRoster reads what was known.
+func loadRoster(id *transport.Identity, s *store.Store) (*roster, error) {
+	r := &roster{identity: id, store: s, members: map[crdt.NodeID]transport.Credential{}}
+	for e, err := range s.LocalScan(certificatePrefix) {
+		if err != nil {
+			return nil, err
+		}
+		cred, err := id.Cluster().ParseCredential(e.Value)
+		if errors.Is(err, transport.ErrCluster) {
+			continue // of a cluster that this directory was in before
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, e.Key, err)
+		}
+		r.members[cred.Node] = cred
+	}
+	for e, err := range s.LocalScan(revocationPrefix) {
+		if err != nil {
+			return nil, err
+		}
+		rev, err := id.Cluster().ParseRevocation(e.Value)
+		if errors.Is(err, transport.ErrCluster) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, e.Key, err)
+		}
+		r.out.Add(rev)
+	}
+	own := id.Credential()
+	r.members[own.Node] = own
+	return r, nil
+}
+
+func (r *roster) cluster() [32]byte { return r.identity.Cluster().ID() }
+
+// revoked reports whether a node is no longer a member.
+func (r *roster) revoked(n crdt.NodeID) bool { return r.out.Revoked(n) }
+
+// met takes note of a peer that proved its identity.
+func (r *roster) met(peer transport.Credential) {
+	if der := peer.Certificate(); der != nil {
+		_ = r.add(der) // it was verified by the same rules a moment ago
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.members[peer.Node]; !known { // without a certificate, as in simulations
+		r.members[peer.Node] = peer
+	}
+}
+
+// add takes a certificate that a peer passed on. Of two for one node the one
+// that is valid for longer counts.
+func (r *roster) add(der []byte) error {
+	cred, err := r.identity.Cluster().ParseCredential(der)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, known := r.members[cred.Node]
+	if known && old.Certificate() != nil && !cred.NotAfter.After(old.NotAfter) {
+		return nil
+	}
+	if err := r.store.SetLocal(certificatePrefix+cred.Node.String(), cred.Certificate()); err != nil {
+		return err
+	}
+	r.members[cred.Node] = cred
+	return nil
+}
+
+// certificate returns a node's certificate in DER, or nil.
+func (r *roster) certificate(n crdt.NodeID) []byte {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	cred := r.members[n]
+	return cred.Certificate()
+}
+
+// mayWrite returns nil if a node is known, and may write the namespace. That
+// it was revoked since says nothing about what it wrote before: that others
+// hold it already, and all must end in the same state.
+func (r *roster) mayWrite(n crdt.NodeID, namespace string) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	cred, known := r.members[n]
+	switch {
+	case !known:
+		return fmt.Errorf("node %s: its certificate did not come", n.Short())
+	case !cred.Grants.CanWrite(namespace):
+		return fmt.Errorf("node %s may not write namespace %q", n.Short(), namespace)
+	}
+	return nil
+}
+
+// revocations returns all, ordered by node.
+func (r *roster) revocations() []protocol.Revocation {
+	var all []protocol.Revocation
+	for _, rev := range r.out.All() {
+		all = append(all, protocol.Revocation{Node: rev.Node, Statement: rev.Encode()})
+	}
+	return all
+}
+
+// revoke takes a verified statement, and reports whether it is news.
+func (r *roster) revoke(rev transport.Revocation) (news bool, err error) {
+	if r.out.Revoked(rev.Node) {
+		return false, nil
+	}
+	if err := r.store.SetLocal(revocationPrefix+rev.Node.String(), rev.Encode()); err != nil {
+		return false, fmt.Errorf("store a revocation: %w", err)
+	}
+	return r.out.Add(rev), nil
+}
+
+// learnRevocations takes what a peer passed on.
+func (m *mesh) learnRevocations(e protocol.LearnRevocations) {
+	m.running.Go(func() {
+		for _, statement := range e.Statements {
+			rev, err := m.roster.identity.Cluster().ParseRevocation(statement)
+			if err != nil {
+				m.log.Warn("a peer passed on a revocation that is none", "error", err)
+				return
+			}
+			m.revoked(rev)
+		}
+	})
+}
+
+// revoked takes a verified revocation, and has it passed on.
+func (m *mesh) revoked(rev transport.Revocation) {
+	news, err := m.roster.revoke(rev)
+	if err != nil {
+		m.log.Error("a revocation holds until the restart only", "error", err)
+		news = m.roster.out.Add(rev)
+	}
+	if news {
+		m.inbox.post(protocol.Revoked{Revocation: protocol.Revocation{Node: rev.Node, Statement: rev.Encode()}})
+	}
+}
