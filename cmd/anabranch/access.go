@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+// valueRow is the answer of most verbs: what is at an address.
+type valueRow struct {
+	address
+	Value crdt.Raw `json:"value"`
+}
+
+// printValue prints value rows one by one.
+func printValue(cmd *cobra.Command, g *globals) (each func(valueRow) error, done func() error) {
+	p := newPrinter(cmd.OutOrStdout(), g.output)
+	return func(r valueRow) error {
+		text, raw, err := valueTexts(r.Value)
+		if err != nil {
+			return err
+		}
+		return p.row(r, raw, text)
+	}, p.flush
+}
+
+// valueTexts returns a value as JSON, and bare: a string without quotes.
+func valueTexts(v crdt.Raw) (text, raw string, err error) {
+	b, err := crdt.ToJSON(v)
+	if err != nil {
+		return "", "", err
+	}
+	if s, err := crdt.Decode[string](v); err == nil {
+		return string(b), s, nil
+	}
+	return string(b), string(b), nil
+}
+
+// parseValue reads a value from the command line: JSON.
+func parseValue(text string) (crdt.Raw, error) {
+	v, err := crdt.FromJSON([]byte(text))
+	if err != nil {
+		return nil, usagef("value %q: %w (a string needs quotes: '\"%s\"')", text, err, text)
+	}
+	return v, nil
+}
+
+// runValue calls a verb that answers with value rows, and prints them.
+func runValue[A any](cmd *cobra.Command, g *globals, name string, args A) error {
+	each, done := printValue(cmd, g)
+	if err := call(cmd.Context(), g, name, args, each); err != nil {
+		return err
+	}
+	return done()
+}
+
+// runQuiet calls a verb that has nothing to say.
+func runQuiet[A any](cmd *cobra.Command, g *globals, name string, args A) error {
+	return call(cmd.Context(), g, name, args, func(struct{}) error { return nil })
+}
+
+// open returns the namespace and the path of an address.
+func open(db *replica.DB, a address) (*replica.Namespace, crdt.Path, error) {
+	path, err := a.path()
+	if err != nil {
+		return nil, nil, err
+	}
+	ns, err := db.Lookup(a.Namespace)
+	return ns, path, err
+}
+
+// update runs fn on the path of an address, in a transaction.
+func update(ctx context.Context, db *replica.DB, a address, fn func(tx crdt.Tx, p crdt.Path) error) error {
+	ns, path, err := open(db, a)
+	if err != nil {
+		return err
+	}
+	return ns.Update(ctx, func(tx *replica.Tx) error { return fn(tx, path) })
+}
+
+// view runs fn on the path of an address, on a snapshot.
+func view(ctx context.Context, db *replica.DB, a address, fn func(v crdt.View, p crdt.Path) error) error {
+	ns, path, err := open(db, a)
+	if err != nil {
+		return err
+	}
+	return ns.View(ctx, func(v *replica.View) error { return fn(v, path) })
+}
+
+// found makes what a deletion did not find an error.
+func found(a address, there bool, err error) error {
+	if err == nil && !there {
+		return missingf("%s: %w", a, crdt.ErrMissing)
+	}
+	return err
+}

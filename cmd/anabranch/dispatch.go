@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+// globals are the flags that every verb has.
+type globals struct {
+	dir    string
+	output outputFormat
+}
+
+// dispatch runs a verb: on the daemon of the directory if one answers, else
+// on the directory itself, opened for as long as the verb takes.
+func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader, each func(json.RawMessage) error) error {
+	conn, err := dialDaemon(ctx, g.dir)
+	switch {
+	case err == nil:
+		defer conn.Close()
+		return callDaemon(ctx, conn, req, in, each)
+	case !errors.Is(err, errNoDaemon):
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(g.dir, "FORMAT")); err != nil {
+		return missingf("no database in %s (make one with 'anabranch init --dir %s')", g.dir, g.dir)
+	}
+	db, err := replica.Open(g.dir, replica.Options{})
+	if err != nil {
+		return err
+	}
+	err = handlers()[req.Verb](ctx, db, req.Args, in, func(row any) error {
+		raw, err := json.Marshal(row)
+		if err != nil {
+			return fmt.Errorf("answer of %s: %w", req.Verb, err)
+		}
+		return each(raw)
+	})
+	return errors.Join(err, db.Close())
+}
+
+var errNoDaemon = errors.New("no daemon serves this directory")
+
+// dialDaemon connects to the daemon of dir; errNoDaemon if there is none.
+func dialDaemon(ctx context.Context, dir string) (net.Conn, error) {
+	path, done, err := socketPath(dir)
+	if err != nil {
+		return nil, errNoDaemon
+	}
+	defer done()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, errNoDaemon // none ran, or it was killed and left its socket
+	}
+	if err != nil {
+		return nil, fmt.Errorf("daemon of %s: %w", dir, err)
+	}
+	return conn, nil
+}
+
+// socketName is the daemon's socket within its directory.
+const socketName = "anabranch.sock"
+
+// maxSocketPath is what sockaddr_un can name, less its final zero.
+const maxSocketPath = 107
+
+// socketPath returns a path to dir's socket that fits a socket address: a
+// longer one goes through an open descriptor of the directory, until done is
+// called.
+func socketPath(dir string) (path string, done func(), err error) {
+	path = filepath.Join(dir, socketName)
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), socketName), func() { f.Close() }, nil
+}

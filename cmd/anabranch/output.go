@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// outputFormat is how rows are printed: for people, for programs, or the bare
+// value.
+type outputFormat string
+
+const (
+	outputTable outputFormat = "table"
+	outputJSON  outputFormat = "json"
+	outputRaw   outputFormat = "raw"
+)
+
+// String, Set and Type make an outputFormat a flag.
+func (f *outputFormat) String() string { return string(*f) }
+
+// Set refuses what is no format.
+func (f *outputFormat) Set(s string) error {
+	switch o := outputFormat(s); o {
+	case outputTable, outputJSON, outputRaw:
+		*f = o
+		return nil
+	}
+	return fmt.Errorf("%q is none of table, json, raw", s)
+}
+
+// Type is what help shows.
+func (f *outputFormat) Type() string { return "table|json|raw" }
+
+// printer prints rows in one format. A row prints as its cells under the
+// columns' heads (table), as one JSON object a line (json), or as its raw
+// form (raw).
+type printer struct {
+	format outputFormat
+	json   *json.Encoder
+	out    io.Writer
+	table  *tabwriter.Writer
+	heads  []string
+}
+
+// newPrinter prints to out. No heads means a table without a head line.
+func newPrinter(out io.Writer, format outputFormat, heads ...string) *printer {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	return &printer{
+		format: format, json: enc, out: out, heads: heads,
+		table: tabwriter.NewWriter(out, 0, 4, 2, ' ', 0),
+	}
+}
+
+// row prints one row: v as JSON, cells as a table's line, raw bare.
+func (p *printer) row(v any, raw string, cells ...string) error {
+	switch p.format {
+	case outputJSON:
+		return p.json.Encode(v)
+	case outputRaw:
+		_, err := fmt.Fprintln(p.out, raw)
+		return err
+	}
+	if p.heads != nil {
+		fmt.Fprintln(p.table, strings.ToUpper(strings.Join(p.heads, "\t")))
+		p.heads = nil
+	}
+	_, err := fmt.Fprintln(p.table, strings.Join(cells, "\t"))
+	return err
+}
+
+// flush ends the table, which aligns its columns over all rows. A verb that
+// runs on calls it after each row.
+func (p *printer) flush() error { return p.table.Flush() }

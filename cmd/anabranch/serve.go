@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+type serveArgs struct {
+	listen     string
+	peers      []string
+	namespaces []string
+	verbose    bool
+}
+
+func serveCommand(g *globals) *cobra.Command {
+	var args serveArgs
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the node of a directory: sync with peers, and answer the other verbs",
+		Long: `Serve runs the directory's node until it is interrupted: it keeps links with its
+peers and syncs the namespaces it holds. The other verbs, run with the same
+--dir, talk to it over a socket in the directory.
+
+It prints one line, "serving ...", once it takes links and verbs.`,
+		Example: "  anabranch serve --dir ./hub --listen :7600 --namespace edge\n  anabranch serve --dir ./camera --peer hub.example:7600 --namespace edge",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd, g, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&args.listen, "listen", ":0", "the UDP address to listen at; port 0 is any free one")
+	flags.StringArrayVar(&args.peers, "peer", nil, "HOST:PORT of a node to keep a link with, as long as this runs; repeated")
+	flags.StringArrayVar(&args.namespaces, "namespace", nil, "a namespace to hold, made if it is not here; repeated")
+	flags.BoolVar(&args.verbose, "verbose", false, "log links and more to standard error")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
+	level := slog.LevelWarn
+	if args.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	if _, err := os.Stat(g.dir); err != nil {
+		return missingf("no directory %s (make one with 'anabranch init' or 'anabranch join')", g.dir)
+	}
+	db, err := replica.Open(g.dir, replica.Options{Listen: args.listen, Peers: args.peers, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, name := range args.namespaces {
+		if _, err := db.Create(name); err != nil {
+			return err
+		}
+	}
+	server, err := listenSocket(g.dir, db, log)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	s, err := db.Status()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "serving %s as node %s at %s\n", g.dir, s.Node.Short(), s.Listen)
+	<-cmd.Context().Done()
+	return nil
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+func statusHandlers() map[string]handler {
+	return map[string]handler{
+		"status": verb(runStatus),
+		"digest": verb(runDigest),
+	}
+}
+
+type (
+	statusRow struct {
+		Node      string `json:"node"`
+		Dir       string `json:"dir"`
+		Cluster   string `json:"cluster,omitempty"`
+		Listen    string `json:"listen,omitempty"`
+		Offline   bool   `json:"offline"`
+		Health    string `json:"health"`
+		DiskBytes uint64 `json:"disk_bytes"`
+		// Sent and Received count UDP payload since the node was opened.
+		Sent       uint64               `json:"bytes_sent"`
+		Received   uint64               `json:"bytes_received"`
+		Namespaces []namespaceStatusRow `json:"namespaces"`
+		Peers      []peerRow            `json:"peers"`
+	}
+	namespaceStatusRow struct {
+		Name         string `json:"name"`
+		Hash         string `json:"vector_hash"`
+		Transactions uint64 `json:"transactions"`
+		Unsynced     uint64 `json:"unsynced"`
+		Writers      int    `json:"writers"`
+		Branches     int    `json:"branches"`
+		Watchers     int    `json:"watchers"`
+	}
+	digestRow struct {
+		Namespace string `json:"namespace"`
+		Digest    string `json:"digest"`
+	}
+)
+
+func statusCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Print what this node is, holds, and is linked with",
+		Long: `Status prints the node, its health, its namespaces and its peers. Nodes whose
+namespace has the same vector hash hold the same transactions of it.`,
+		Example: "  anabranch status\n  anabranch status -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return call(cmd.Context(), g, "status", struct{}{}, func(r statusRow) error {
+				return printStatus(cmd, g, r)
+			})
+		},
+	}
+}
+
+func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
+	if g.output != outputTable {
+		p := newPrinter(cmd.OutOrStdout(), outputJSON)
+		return p.row(r, "")
+	}
+	out := cmd.OutOrStdout()
+	p := newPrinter(out, outputTable)
+	for _, line := range [][2]string{
+		{"node", r.Node}, {"cluster", orNone(r.Cluster)}, {"directory", r.Dir},
+		{"listening at", orNone(r.Listen)}, {"offline", strconv.FormatBool(r.Offline)},
+		{"health", r.Health}, {"on disk", byteCount(r.DiskBytes)},
+		{"sent, received", byteCount(r.Sent) + ", " + byteCount(r.Received)},
+	} {
+		if err := p.row(nil, "", line[0], line[1]); err != nil {
+			return err
+		}
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	p = newPrinter(out, outputTable, "namespace", "transactions", "unsynced", "branches", "writers", "vector hash")
+	for _, ns := range r.Namespaces {
+		err := p.row(nil, "", ns.Name, strconv.FormatUint(ns.Transactions, 10), strconv.FormatUint(ns.Unsynced, 10),
+			strconv.Itoa(ns.Branches), strconv.Itoa(ns.Writers), ns.Hash)
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	p = newPrinter(out, outputTable, "peer", "node", "state", "failure")
+	for _, peer := range r.Peers {
+		if err := p.row(nil, "", peer.Address, peer.Node[:min(8, len(peer.Node))], peer.State, peer.Failure); err != nil {
+			return err
+		}
+	}
+	return p.flush()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// byteCount returns a number of bytes for people to read.
+func byteCount(n uint64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	f, u := float64(n), 0
+	for f >= 1024 && u < len(units)-1 {
+		f, u = f/1024, u+1
+	}
+	if u == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[u])
+}
+
+func digestCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "digest [NAMESPACE]",
+		Short: "Print the SHA-256 of what can be read in a namespace, or in each",
+		Long: `Digest prints a hash of all that can be read in a namespace. Nodes that hold the
+same transactions print the same; it reads every record.`,
+		Example: "  anabranch digest edge -o raw",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var request nameArgs
+			if len(args) == 1 {
+				request.Namespace = args[0]
+			}
+			p := newPrinter(cmd.OutOrStdout(), g.output)
+			err := call(cmd.Context(), g, "digest", request, func(r digestRow) error {
+				return p.row(r, r.Digest, r.Namespace, r.Digest)
+			})
+			if err != nil {
+				return err
+			}
+			return p.flush()
+		},
+	}
+}
+
+func runDigest(ctx context.Context, db *replica.DB, args nameArgs, out emit) error {
+	names := []string{args.Namespace}
+	if args.Namespace == "" {
+		var err error
+		if names, err = db.Namespaces(); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		ns, err := db.Lookup(name)
+		if err != nil {
+			return err
+		}
+		sum, err := ns.Digest(ctx)
+		if err != nil {
+			return err
+		}
+		if err := out(digestRow{name, hex.EncodeToString(sum[:])}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runStatus(_ context.Context, db *replica.DB, _ struct{}, out emit) error {
+	s, err := db.Status()
+	if err != nil {
+		return err
+	}
+	row := statusRow{
+		Node: s.Node.String(), Dir: s.Dir, Listen: s.Listen, Offline: s.Offline, Health: "good",
+		DiskBytes: s.DiskBytes, Sent: s.Traffic.BytesSent, Received: s.Traffic.BytesReceived,
+		Namespaces: []namespaceStatusRow{}, Peers: []peerRow{},
+	}
+	if c, err := db.Cluster(); err == nil {
+		row.Cluster = c.String()
+	}
+	if s.Health != nil {
+		row.Health = s.Health.Error()
+	}
+	for _, ns := range s.Namespaces {
+		row.Namespaces = append(row.Namespaces, namespaceStatusRow{
+			Name: ns.Name, Hash: hex.EncodeToString(ns.Hash[:]), Transactions: ns.Transactions, Unsynced: ns.Unsynced,
+			Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers,
+		})
+	}
+	for _, p := range s.Peers {
+		row.Peers = append(row.Peers, peerRowOf(p))
+	}
+	return out(row)
+}
