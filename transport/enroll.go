@@ -102,7 +102,7 @@ func Join(ctx context.Context, token string, key ed25519.PrivateKey, o JoinOptio
 		defer conn.Close()
 		o.Conn = conn
 	}
-	transport := &quic.Transport{Conn: o.Conn}
+	transport := &quic.Transport{Conn: sturdy(o.Conn)}
 	defer transport.Close()
 	var errs []error
 	for _, addr := range invite.Addrs {
@@ -125,18 +125,18 @@ func (i *Invite) join(ctx context.Context, t *quic.Transport, addr string, key e
 	}
 	at, err := resolve(ctx, addr)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, nil, err
 	}
 	conn, err := t.Dial(ctx, at[0], config, &quic.Config{
 		HandshakeIdleTimeout: handshakeTimeout, MaxIncomingStreams: -1, MaxIncomingUniStreams: -1,
 	})
 	if err != nil {
-		return nil, nil, dialError(ctx, err)
+		return nil, nil, dialError(err)
 	}
 	defer conn.CloseWithError(quic.ApplicationErrorCode(CodeNone), "")
 	answer, err := i.ask(ctx, conn)
 	if err != nil {
-		return nil, nil, dialError(ctx, err)
+		return nil, nil, dialError(err)
 	}
 	return i.accept(key, answer)
 }
@@ -155,9 +155,6 @@ func (i *Invite) ask(ctx context.Context, conn *quic.Conn) (answer []byte, err e
 		answer, err = newFrameReader(stream, maxJoinAnswerBytes).next()
 		return err
 	})
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err()
-	}
 	return answer, err
 }
 

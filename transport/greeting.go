@@ -78,28 +78,23 @@ func (q *QUIC) hear(ctx context.Context, stream *quic.Stream) error {
 		in, err = readPreface(stream)
 		return err
 	})
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("no preface: %w", context.Cause(ctx))
-	case err != nil:
-		return err
-	case in == q.instance:
-		return ErrSelf
+	if err == nil && in == q.instance {
+		err = ErrSelf
 	}
-	return nil
+	return err
 }
 
 // dial makes a link with whoever listens at one address.
 func (q *QUIC) dial(ctx context.Context, at net.Addr) (*quicLink, error) {
 	conn, err := q.transport.Dial(ctx, at, q.dialTLS, q.config(-1))
 	if err != nil {
-		return nil, dialError(ctx, err)
+		return nil, dialError(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, prefaceTimeout)
 	defer cancel()
 	l, err := q.introduce(ctx, conn)
 	if err != nil {
-		err = dialError(ctx, err)
+		err = dialError(err)
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(codeOf(err)), "")
 		return nil, err
 	}
@@ -130,8 +125,9 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quic
 	}
 	l := &quicLink{
 		network: q, conn: conn, stream: stream, peer: peer, dialed: dialed,
-		sending: make(chan struct{}, 1), frames: newFrameReader(stream, MaxFrameBytes),
+		sending: make(chan struct{}, 1),
 	}
+	l.frames = newFrameReader(watchedReader{l}, MaxFrameBytes)
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
@@ -185,7 +181,7 @@ func codeOf(err error) Code {
 }
 
 // interruptible runs f, which blocks on a stream until the deadline that set
-// sets, and interrupts it when ctx ends.
+// sets, and interrupts it when ctx ends; then it returns ctx.Err().
 func interruptible(ctx context.Context, set func(time.Time) error, f func() error) error {
 	if ctx.Done() == nil {
 		return f()
@@ -196,9 +192,20 @@ func interruptible(ctx context.Context, set func(time.Time) error, f func() erro
 		close(interrupted)
 	})
 	err := f()
-	if !stop() {
-		<-interrupted
-		_ = set(time.Time{}) // for the next one
+	if stop() {
+		return err
+	}
+	<-interrupted
+	_ = set(time.Time{}) // for the next one
+	if isDeadline(err) {
+		err = ctx.Err()
 	}
 	return err
+}
+
+// isDeadline reports whether err is a stream's deadline and not the end of
+// the connection.
+func isDeadline(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout() && !errors.Is(err, net.ErrClosed)
 }

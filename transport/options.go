@@ -42,8 +42,9 @@ type Options struct {
 	// IdleTimeout ends a link on which nothing was heard for so long; the
 	// smaller of both ends' counts. Default 5 minutes, or 3 keepalives.
 	IdleTimeout time.Duration
-	// StallTimeout ends a link on which packets go out, and none come in for
-	// so long: a partition. Default 15 s.
+	// StallTimeout ends a link that this node dialed, on which packets go
+	// out and none come in for so long: a partition. Where the peer reads
+	// nothing, that may be all, and it waits 4 times as long. Default 15 s.
 	StallTimeout time.Duration
 
 	// WindowBytes bounds what a peer may have in flight to this node, and so

@@ -72,7 +72,7 @@ func (q *QUIC) open() error {
 	if err != nil {
 		return err
 	}
-	conn := q.options.Conn
+	conn := sturdy(q.options.Conn)
 	if conn == nil {
 		if conn, err = listenUDP(q.options.Listen); err != nil {
 			return err
@@ -138,7 +138,7 @@ func (q *QUIC) Accept(ctx context.Context) (Link, error) {
 func (q *QUIC) Dial(ctx context.Context, addr string) (Link, error) {
 	addrs, err := resolve(ctx, addr)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w: %w", addr, ErrUnreachable, err)
+		return nil, fmt.Errorf("dial %q: %w", addr, err)
 	}
 	var errs []error
 	for _, at := range addrs {
@@ -154,7 +154,8 @@ func (q *QUIC) Dial(ctx context.Context, addr string) (Link, error) {
 	return nil, fmt.Errorf("dial %s: %w", addr, errors.Join(errs...))
 }
 
-// resolve returns the UDP addresses behind host:port.
+// resolve returns the UDP addresses behind host:port. The error wraps
+// ErrUnreachable if the address is well formed.
 func resolve(ctx context.Context, addr string) ([]*net.UDPAddr, error) {
 	host, service, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -166,7 +167,7 @@ func resolve(ctx context.Context, addr string) ([]*net.UDPAddr, error) {
 	}
 	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	out := make([]*net.UDPAddr, len(ips))
 	for i, ip := range ips {

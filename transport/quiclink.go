@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/quic-go/quic-go"
 )
@@ -53,21 +52,19 @@ func (l *quicLink) Send(ctx context.Context, frame []byte) error {
 		return l.ended(nil)
 	}
 	defer func() { <-l.sending }()
+	l.watch()
 	sent, err := l.write(ctx, frame)
 	switch {
 	case err == nil:
 		l.framesSent.Add(1)
-		l.watch()
 		return nil
-	case !errors.Is(err, errInterrupted):
+	case err != ctx.Err():
 		return l.ended(err)
 	case sent > 0:
 		_ = l.Close(CodeNone, "a frame was cut off")
 	}
-	return ctx.Err()
+	return err
 }
-
-var errInterrupted = errors.New("interrupted")
 
 // write puts the frame on the stream and returns how much of it went out. The
 // frame's length leaves together with its beginning.
@@ -84,18 +81,7 @@ func (l *quicLink) write(ctx context.Context, frame []byte) (sent int, err error
 		sent += n
 		return err
 	})
-	if err != nil && ctx.Err() != nil && isTimeout(err) {
-		err = errInterrupted
-	}
 	return sent, err
-}
-
-// isTimeout reports whether err is a stream's deadline and not the end of the
-// connection.
-func isTimeout(err error) bool {
-	var idle *quic.IdleTimeoutError
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout() && !errors.As(err, &idle)
 }
 
 // Receive implements Link.
@@ -112,8 +98,8 @@ func (l *quicLink) Receive(ctx context.Context) ([]byte, error) {
 	case err == nil:
 		l.framesReceived.Add(1)
 		return frame, nil
-	case ctx.Err() != nil && isTimeout(err):
-		return nil, ctx.Err()
+	case err == ctx.Err():
+		return nil, err
 	}
 	return nil, l.ended(err)
 }
@@ -148,72 +134,4 @@ func (l *quicLink) ended(err error) error {
 		err = context.Cause(l.conn.Context())
 	}
 	return closeError(err, l.network.options.IdleTimeout)
-}
-
-// closeError puts the end of a QUIC connection into our words.
-func closeError(err error, idle time.Duration) *CloseError {
-	var (
-		app     *quic.ApplicationError
-		quiet   *quic.IdleTimeoutError
-		reset   *quic.StatelessResetError
-		failure *quic.TransportError
-	)
-	switch {
-	case errors.As(err, &app):
-		code, reason := Code(app.ErrorCode), app.ErrorMessage
-		if code >= CodeRestarted { // those are not for the wire
-			code = CodeProtocol
-		}
-		if len(reason) > maxReasonBytes {
-			reason = reason[:maxReasonBytes]
-		}
-		return &CloseError{Code: code, Remote: app.Remote, Reason: reason}
-	case errors.As(err, &quiet):
-		return &CloseError{Code: CodeTimeout, Reason: "nothing heard for " + idle.String()}
-	case errors.As(err, &reset):
-		return &CloseError{Code: CodeRestarted, Remote: true}
-	case errors.As(err, &failure):
-		return &CloseError{Code: CodeBroken, Remote: failure.Remote, Reason: err.Error()}
-	case err == nil:
-		return &CloseError{Code: CodeNone}
-	}
-	return &CloseError{Code: CodeBroken, Reason: err.Error()}
-}
-
-// dialError puts a failed attempt into our words.
-func dialError(ctx context.Context, err error) error {
-	var (
-		failure *quic.TransportError
-		late    *quic.HandshakeTimeoutError
-		quiet   *quic.IdleTimeoutError
-		app     *quic.ApplicationError
-	)
-	switch {
-	case errors.As(err, &app):
-		return refusedWith(closeError(err, 0))
-	case errors.As(err, &failure) && failure.ErrorCode.IsCryptoError():
-		return refusal(err, uint8(failure.ErrorCode))
-	case errors.As(err, &failure) && failure.ErrorCode == quic.ConnectionRefused:
-		return ErrBusy
-	case errors.As(err, &late), errors.As(err, &quiet):
-		return ErrUnreachable
-	case errors.Is(err, quic.ErrTransportClosed):
-		return ErrClosed
-	case errors.Is(err, context.DeadlineExceeded):
-		return errors.Join(ErrUnreachable, err)
-	}
-	return err
-}
-
-// refusedWith tells what an acceptor's close code means to the dialer.
-func refusedWith(e *CloseError) error {
-	switch e.Code {
-	case CodeSelf:
-		return ErrSelf
-	case CodeBusy:
-		return errors.Join(ErrBusy, e)
-	case CodeRevoked:
-		return errors.Join(ErrRefused, e)
-	}
-	return e
 }

@@ -26,14 +26,21 @@ type verifier struct {
 	ignoreExpiry bool
 }
 
+// untrusted is ErrUntrusted with its cause, to be found again under what TLS
+// and QUIC wrap around it.
+type untrusted struct{ cause error }
+
+func (u *untrusted) Error() string   { return fmt.Sprintf("%v: %v", ErrUntrusted, u.cause) }
+func (u *untrusted) Unwrap() []error { return []error{ErrUntrusted, u.cause} }
+
 // verify returns the credential behind a TLS connection, if it is a member's.
 // It runs as VerifyConnection, which crypto/tls calls on every connection, a
 // resumed one too, as it does not VerifyPeerCertificate (CVE-2025-68121).
-// Errors wrap ErrUntrusted.
+// Errors are *untrusted.
 func (v *verifier) verify(state tls.ConnectionState) (Credential, error) {
 	cred, err := v.judge(state)
 	if err != nil {
-		return Credential{}, fmt.Errorf("%w: %w", ErrUntrusted, err)
+		return Credential{}, &untrusted{err}
 	}
 	return cred, nil
 }
@@ -123,20 +130,24 @@ func joinClientConfig(key ed25519.PrivateKey, want ClusterID) (*tls.Config, erro
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 		InsecureSkipVerify:     true,
 		SessionTicketsDisabled: true,
-		VerifyConnection: func(state tls.ConnectionState) error {
-			if state.DidResume || len(state.PeerCertificates) == 0 {
-				return fmt.Errorf("%w: no certificate", ErrUntrusted)
-			}
-			c, err := ParseCluster(state.PeerCertificates[0].Raw)
-			if err != nil {
-				return fmt.Errorf("%w: %w", ErrUntrusted, err)
-			}
-			if c.id != want {
-				return fmt.Errorf("%w: %w: the invite is for %s, and %s answered", ErrUntrusted, ErrCluster, want.Short(), c.id.Short())
-			}
-			return nil
-		},
+		VerifyConnection:       func(state tls.ConnectionState) error { return authorityOf(want, state) },
 	}, nil
+}
+
+// authorityOf wants the other side to be the authority of a cluster. Errors
+// are *untrusted.
+func authorityOf(want ClusterID, state tls.ConnectionState) error {
+	if state.DidResume || len(state.PeerCertificates) != 1 {
+		return &untrusted{fmt.Errorf("%w: want one certificate", ErrCredential)}
+	}
+	c, err := ParseCluster(state.PeerCertificates[0].Raw)
+	if err != nil {
+		return &untrusted{err}
+	}
+	if c.id != want {
+		return &untrusted{fmt.Errorf("%w: the invite is for %s, and %s answered", ErrCluster, want.Short(), c.id.Short())}
+	}
+	return nil
 }
 
 // joiner returns the node that asks to join: TLS has proved that it holds the
@@ -152,15 +163,14 @@ func joiner(state tls.ConnectionState) (crdt.NodeID, error) {
 	return crdt.NodeID(key), nil
 }
 
-// refusal tells the causes of a failed handshake apart: what we did not
-// accept is ErrUntrusted already.
+// refusal tells the causes of a failed handshake apart.
 func refusal(err error, alert uint8) error {
 	const noProtocol = 120 // RFC 8446, 6: no_application_protocol
-	if errors.Is(err, ErrUntrusted) {
-		return err
+	if u, ok := errors.AsType[*untrusted](err); ok {
+		return u
 	}
 	if alert == noProtocol {
-		return fmt.Errorf("%w: it does not speak %s", ErrRefused, alpnLink)
+		return fmt.Errorf("%w: it does not speak this protocol, or serves no joining", ErrRefused)
 	}
 	return fmt.Errorf("%w: it does not accept this node's certificate (revoked, expired, or of another cluster): %w", ErrRefused, err)
 }

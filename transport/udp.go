@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/quic-go/quic-go"
 )
 
 // socket is a UDP socket that a link survives on. It is a *net.UDPConn to
@@ -22,8 +24,15 @@ import (
 // SyscallConn; it looks only if that works before the sizes are set. Larger
 // ones make bulk faster: net.core.rmem_max and wmem_max of 7500000.
 type socket struct {
-	*net.UDPConn
+	udpConn
 	read, write atomic.Bool // that the buffers were set
+}
+
+// udpConn is what quic-go uses of a *net.UDPConn.
+type udpConn interface {
+	net.Conn
+	quic.OOBCapablePacketConn
+	SetWriteBuffer(int) error
 }
 
 // listenUDP opens the socket at addr, host:port.
@@ -36,7 +45,18 @@ func listenUDP(addr string) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen at %q: %w", addr, err)
 	}
-	return &socket{UDPConn: conn}, nil
+	return &socket{udpConn: conn}, nil
+}
+
+// sturdy wraps a given conn if it is a bare UDP socket.
+func sturdy(conn net.PacketConn) net.PacketConn {
+	switch c := conn.(type) {
+	case *socket:
+		return c
+	case udpConn:
+		return &socket{udpConn: c}
+	}
+	return conn
 }
 
 var errNotSized = errors.New("the socket's buffers are not set yet")
@@ -46,24 +66,26 @@ func (s *socket) SyscallConn() (syscall.RawConn, error) {
 	if !s.read.Load() || !s.write.Load() {
 		return nil, errNotSized
 	}
-	return s.UDPConn.SyscallConn()
+	return s.udpConn.SyscallConn()
 }
 
 // SetReadBuffer asks for a buffer of n bytes and takes what it gets.
 func (s *socket) SetReadBuffer(n int) error {
 	s.read.Store(true)
-	return forceBuffer(s.UDPConn, n, receiveBuffer)
+	forceBuffer(s.udpConn, n, receiveBuffer)
+	return nil
 }
 
 // SetWriteBuffer asks for a buffer of n bytes and takes what it gets.
 func (s *socket) SetWriteBuffer(n int) error {
 	s.write.Store(true)
-	return forceBuffer(s.UDPConn, n, sendBuffer)
+	forceBuffer(s.udpConn, n, sendBuffer)
+	return nil
 }
 
 // WriteMsgUDP sends one packet, or a batch of them.
 func (s *socket) WriteMsgUDP(b, oob []byte, to *net.UDPAddr) (n, oobn int, err error) {
-	n, oobn, err = s.UDPConn.WriteMsgUDP(b, oob, to)
+	n, oobn, err = s.udpConn.WriteMsgUDP(b, oob, to)
 	if unreachable(err) {
 		return len(b), len(oob), nil
 	}

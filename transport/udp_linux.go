@@ -1,9 +1,6 @@
 package transport
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
 // The options that set a buffer beyond the system's limit, for a process that
 // may.
@@ -15,17 +12,15 @@ const (
 // forceBuffer sets a buffer's size as near to n as the system lets it. What
 // it does not let is no error: bulk is slower with a small buffer, and that
 // is all.
-func forceBuffer(c *net.UDPConn, n, option int) error {
+func forceBuffer(c udpConn, n, option int) {
 	if option == receiveBuffer {
 		_ = c.SetReadBuffer(n)
 	} else {
 		_ = c.SetWriteBuffer(n)
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, option, n)
+		})
 	}
-	return raw.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, option, n)
-	})
 }

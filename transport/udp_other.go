@@ -2,8 +2,6 @@
 
 package transport
 
-import "net"
-
 const (
 	receiveBuffer = iota
 	sendBuffer
@@ -12,11 +10,10 @@ const (
 // forceBuffer sets a buffer's size as near to n as the system lets it. What
 // it does not let is no error: bulk is slower with a small buffer, and that
 // is all.
-func forceBuffer(c *net.UDPConn, n, option int) error {
+func forceBuffer(c udpConn, n, option int) {
 	if option == receiveBuffer {
 		_ = c.SetReadBuffer(n)
 	} else {
 		_ = c.SetWriteBuffer(n)
 	}
-	return nil
 }
