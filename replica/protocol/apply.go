@@ -34,23 +34,22 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 		return faultf(CodeProtocol, "a delta before the sender's vector")
 	case !l.mayWrite(s.name):
 		m.refuse(s, reasonForbidden)
-		return nil
-	case d.first:
-		m.cancelReceive(s)
-		s.receiving = m.newJob(s)
-	case s.receiving == nil:
-		return faultf(CodeProtocol, "a delta without its first frame")
+	default:
+		m.apply(s, d, body)
 	}
-	m.apply(s, d, body)
 	return nil
 }
 
 // apply has a frame applied.
 func (m *Machine) apply(s *session, d deltaHead, body []byte) {
+	first := s.receiving == nil
+	if first {
+		s.receiving = m.newJob(s)
+	}
 	j := s.receiving
 	a := Apply{
 		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Epoch: d.epoch,
-		First: d.first, Last: d.last, Body: body,
+		First: first, Last: d.last, Body: body,
 	}
 	if d.last {
 		j.to = s.theirs.Clone()
@@ -87,8 +86,10 @@ func (m *Machine) applied(ev Applied) {
 	m.tendAll(sp)
 }
 
-// failed does what the failure of a delta asks for.
+// failed does what the failure of a delta asks for. Those that came after it
+// in the session are not going to be applied either.
 func (m *Machine) failed(s *session, err error) {
+	m.forgetComing(s)
 	code, bad := hostile(err)
 	switch {
 	case s.ended:
@@ -107,16 +108,20 @@ func (m *Machine) refuse(s *session, why reason) {
 	s.recvEpoch = s.link.nextEpoch()
 	s.owes.refusal = why
 	m.cancelReceive(s)
-	sp := s.space
-	sp.coming = slices.DeleteFunc(sp.coming, func(j *job) bool {
+	m.forgetComing(s)
+	m.endFetch(s, false)
+	m.tend(s)
+	m.pull(s.space)
+}
+
+// forgetComing forgets the deltas of a session that came whole.
+func (m *Machine) forgetComing(s *session) {
+	s.space.coming = slices.DeleteFunc(s.space.coming, func(j *job) bool {
 		if j.s == s {
 			m.endJob(j.id)
 		}
 		return j.s == s
 	})
-	m.endFetch(s, false)
-	m.tend(s)
-	m.pull(sp)
 }
 
 // tellRefusal tells the peer of it. The vector begins told anew, as it does

@@ -5,34 +5,36 @@ import "github.com/anabranch-db/anabranch/crdt"
 // A delta is one or more Delta frames, one behind the other; frames of other
 // messages may come between.
 //
-//	delta   = [8 number epoch first diff table records]
+//	delta   = [8 number epoch diff table records]
 //	number  = the sender's number of the namespace
 //	epoch   = the receiver's, from its last Vector or Refuse: which state of
 //	          the receiver the delta builds on
-//	first   = bool: a delta begins here, and one that is not complete is void
 //	diff    = nil, or, in the last frame, the entries of the snapshot's vector
 //	          that are not in what the sender told, and are told by it
 //	table   = [*writer]; events name a writer by its place in it
 //	records = [*(key record)], for each record that changed its present events;
 //	          equal keys in a row are parts of one record
 //
+// A delta that is broken off is never gone on with: that always comes with
+// another epoch, or another number. So a frame that follows a last one is a
+// first one.
+//
 // The receiver joins the records under its own vector and the sender's, which
 // is what it was told with diff: see doc.go on why that is the snapshot's.
 type deltaHead struct {
 	number, epoch uint64
-	first, last   bool
+	last          bool
 	diff          crdt.Vector // of the last frame
 }
 
-const deltaFields = 6
+const deltaFields = 5
 
 // appendDeltaHead returns a message up to the table, with room for size bytes
 // more. A nil diff is that of a frame that is not the last.
-func appendDeltaHead(size int, number, epoch uint64, first bool, diff []crdt.Dot) []byte {
+func appendDeltaHead(size int, number, epoch uint64, diff []crdt.Dot) []byte {
 	b := newMessage(64+size, deltaFields, codeDelta)
 	b = crdt.AppendUint(b, number)
 	b = crdt.AppendUint(b, epoch)
-	b = crdt.AppendBool(b, first)
 	if diff == nil {
 		return crdt.AppendNil(b)
 	}
@@ -42,7 +44,7 @@ func appendDeltaHead(size int, number, epoch uint64, first bool, diff []crdt.Dot
 // readDeltaHead reads up to the table; DeltaDecoder reads the rest.
 func readDeltaHead(r *crdt.Reader, fields int) (d deltaHead) {
 	wantFields(r, fields, deltaFields)
-	d.number, d.epoch, d.first = readNumber(r), r.Uint(), r.Bool()
+	d.number, d.epoch = readNumber(r), r.Uint()
 	if d.last = !r.Nil(); d.last {
 		d.diff = readEntries(r)
 	}

@@ -13,7 +13,6 @@ type DeltaEncoder struct {
 	send          func(Frame) error
 	target        int
 
-	started bool // a frame went out
 	// The frame being filled.
 	table   map[crdt.WriterID]uint64
 	writers []byte // the ids in the table, encoded, in order
@@ -101,11 +100,10 @@ func (d *DeltaEncoder) index(w crdt.WriterID) uint64 {
 // flush sends the frame being filled; a diff that is not nil makes it the last.
 func (d *DeltaEncoder) flush(diff []crdt.Dot) error {
 	size := len(diff)*entryBytes + len(d.writers) + len(d.records)
-	b := appendDeltaHead(size, d.number, d.epoch, !d.started, diff)
+	b := appendDeltaHead(size, d.number, d.epoch, diff)
 	b = append(crdt.AppendArray(b, len(d.table)), d.writers...)
 	b = append(crdt.AppendArray(b, 2*d.count), d.records...)
-	d.started, d.count = true, 0
-	d.writers, d.records = d.writers[:0], d.records[:0]
+	d.writers, d.records, d.count = d.writers[:0], d.records[:0], 0
 	clear(d.table)
 	return d.send(Frame{b})
 }

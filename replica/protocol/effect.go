@@ -67,8 +67,7 @@ type Cancel struct{ Job JobID }
 // Order is part of the contract. Learn and Apply effects of one link and
 // namespace run in the order given. A delta builds on the ones before it: once
 // one has failed, all later ones of the same Link, Namespace and Epoch are
-// thrown away unapplied (Chain does this). A First that comes while an earlier
-// Job is not complete throws that Job away.
+// thrown away unapplied, without an event (Chain does this).
 //
 // The executor bounds memory by receiving no more from a link while much of
 // what came waits to be applied; Want and pushes keep that to one delta at a

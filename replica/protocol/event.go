@@ -107,7 +107,7 @@ type Applied struct {
 	Err error
 }
 
-// Learned ends a Learn.
+// Learned ends a Learn: exactly one for each.
 type Learned struct {
 	Job JobID
 	// Err closes the link if only a faulty peer causes it (see ErrMalformed).

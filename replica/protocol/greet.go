@@ -63,7 +63,7 @@ func (m *Machine) onHello(l *link, h hello) error {
 func (m *Machine) inSync(s *session) {
 	s.told = s.greeted.Clone()
 	m.replaceTheirs(s, s.greeted.Clone())
-	s.live = true
+	s.live = true // but for what was written since
 }
 
 // announce gives a namespace our next number on a link.
@@ -110,7 +110,10 @@ func (m *Machine) onGone(l *link, g gone) error {
 		return nil
 	}
 	m.cancelBuild(s)
+	// A delta that is broken off ends its epoch. The executor may have found a
+	// fault in it already, and then takes nothing more of that epoch.
 	m.cancelReceive(s)
+	s.recvEpoch = l.nextEpoch()
 	s.told, s.owes.refusal = nil, 0
 	s.theirs, s.missing, s.known, s.knownLent = nil, nil, nil, false
 	s.generation++

@@ -26,10 +26,14 @@ func (m *Machine) learned(ev Learned) {
 	}
 	s := j.s
 	s.learning--
-	if code, bad := hostile(ev.Err); bad {
+	// Records that come after some that could not be kept may look cut off
+	// from their parents, through no fault of the peer. A delta that needs
+	// them is refused, and then all are sent again.
+	if code, bad := hostile(ev.Err); bad && !s.lost {
 		m.close(s.link, code, ev.Err.Error())
 		return
 	}
+	s.lost = s.lost || ev.Err != nil
 	if s.theirs != nil {
 		m.noteTold(s, s.theirs)
 	}

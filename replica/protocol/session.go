@@ -41,6 +41,7 @@ type session struct {
 	wanted     bool            // it asked for a delta
 	refusals   int             // in a row
 	ahead      bool            // it was reported to know more of us than we do
+	lost       bool            // records that it sent may not have been kept
 
 	// What the executor does.
 
@@ -93,6 +94,7 @@ func (m *Machine) restart(s *session) *session {
 	fresh := &session{
 		link: s.link, name: s.name, peerNumber: s.peerNumber,
 		recvEpoch: s.link.nextEpoch(), withdrawn: s.withdrawn,
+		lost: true, // what the peer sent to the session before
 	}
 	s.link.byName[s.name] = fresh
 	s.link.sessions[slices.Index(s.link.sessions, s)] = fresh

@@ -112,7 +112,6 @@ func (m *Machine) onVector(l *link, v vector) error {
 	if first || v.epoch != s.sendEpoch {
 		s.sendEpoch = v.epoch
 		m.replaceTheirs(s, v.entries)
-		s.live = s.level()
 	} else {
 		s.theirs = v.entries
 		m.noteTold(s, v.entries)
@@ -181,6 +180,6 @@ func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
 	s.generation++
 	s.theirs, s.missing = theirs, crdt.Vector{}
 	s.known, s.knownLent = s.space.ns.Expand(theirs), false
-	s.introduced, s.live, s.wanted = nil, false, false
+	s.introduced, s.live, s.wanted = nil, s.level(), false
 	m.noteMissing(s, s.known)
 }

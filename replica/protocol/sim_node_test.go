@@ -1,0 +1,319 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+var (
+	errSimStore    = errors.New("the disk is full")
+	errSimCanceled = errors.New("canceled")
+)
+
+// simNode is a node: a machine, and an executor that does what it says, later.
+type simNode struct {
+	world   *simWorld
+	id      crdt.NodeID
+	m       *Machine
+	spaces  map[string]*simSpace
+	timerAt int64
+	posts   []Event // ends of jobs that the machine was not told of
+	builds  []*simBuild
+	queues  []*simQueue
+	truth   *simTruth // of the frame being received
+}
+
+func (n *simNode) post(ev Event) { n.posts = append(n.posts, ev) }
+
+// step steps the machine and starts what it asks for.
+func (n *simNode) step(ev Event) {
+	if n.world.trace != nil {
+		n.world.tracef("%d %s <- %s", n.world.now, n.id.Short(), describeEvent(ev))
+	}
+	for _, e := range n.m.Step(n.world.now, ev) {
+		if n.world.trace != nil {
+			n.world.tracef("    %s", describeEffect(e))
+		}
+		n.execute(e)
+	}
+	n.checkMachine()
+}
+
+func (n *simNode) execute(e Effect) {
+	switch e := e.(type) {
+	case Send:
+		if l, end := n.linkOf(e.Link); l != nil {
+			l.queue(end, simFrame{frame: e.Frame, machine: true})
+		}
+	case Introduce:
+		l, end := n.linkOf(e.Link)
+		for f := range EncodeWriters(e.Number, e.Records, func(crdt.NodeID) []byte { return nil }) {
+			l.queue(end, simFrame{frame: f, machine: true})
+		}
+	case Build:
+		n.builds = append(n.builds, &simBuild{node: n, b: e, told: e.Told.Clone()})
+	case Cancel:
+		n.cancel(e.Job)
+	case Apply:
+		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{apply: &e, truth: n.truth})
+	case Learn:
+		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{learn: &e})
+	case Close:
+		if l, end := n.linkOf(e.Link); l != nil {
+			n.world.closes[e.Code]++
+			if e.Code == CodeForged || e.Code == CodeProtocol {
+				n.world.failf("%s: %s", n.id.Short(), describeEffect(e))
+			}
+			l.down[end] = true
+			l.cut()
+		}
+	case SetTimer:
+		n.timerAt = e.AtMillis
+	case Ahead:
+		n.world.stats.ahead++
+	}
+}
+
+func (n *simNode) cancel(id JobID) {
+	for _, b := range n.builds {
+		if b.b.Job == id {
+			b.cancelled = true
+		}
+	}
+	for _, q := range n.queues {
+		q.tasks = slices.DeleteFunc(q.tasks, func(t simTask) bool { return t.apply != nil && t.apply.Job == id })
+		if q.job == id {
+			q.job, q.entries = 0, nil
+		}
+	}
+}
+
+func (n *simNode) enqueue(link LinkID, sp *simSpace, t simTask) {
+	for _, q := range n.queues {
+		if q.link == link && q.sp == sp {
+			q.tasks = append(q.tasks, t)
+			return
+		}
+	}
+	n.queues = append(n.queues, &simQueue{node: n, link: link, sp: sp, tasks: []simTask{t}})
+}
+
+// restart ends the process and starts it again, from disk, or from an older
+// state of the disk if restore is set.
+func (n *simNode) restart(restore bool) {
+	for _, l := range n.world.links {
+		for end := range l.nodes {
+			if l.nodes[end] == n {
+				l.up[end], l.down[end] = true, true
+				l.cut()
+			}
+		}
+	}
+	n.m = New(Config{Node: n.id, Cluster: [32]byte{1}})
+	n.posts, n.builds, n.queues, n.timerAt = nil, nil, nil, 0
+	for _, name := range simNamespaces {
+		if sp := n.spaces[name]; sp != nil {
+			to := sp.disk
+			if restore && sp.older != nil {
+				to = sp.older
+			}
+			sp.crash(to)
+			n.step(Opened{n.spaces[name], n.spaces[name].disk.Vector()})
+		}
+	}
+}
+
+func (n *simNode) open(name string) {
+	n.spaces[name] = n.newSpace(name)
+	n.step(Opened{n.spaces[name], crdt.Vector{}})
+}
+
+func (n *simNode) drop(name string) {
+	n.spaces[name].closed = true
+	delete(n.spaces, name)
+	n.step(Closed{name})
+}
+
+// simBuild is a Build that goes on frame by frame.
+type simBuild struct {
+	node       *simNode
+	b          Build
+	told       crdt.Vector // as it was when the Build began
+	cancelled  bool
+	started    bool
+	frames     []simFrame
+	introduced int // frames of frames that introduce writers
+	built      Built
+	vector     crdt.Vector
+	changes    int // of the namespace, at the snapshot
+}
+
+// ready reports whether the build can go on: its snapshot is durable.
+func (b *simBuild) ready() bool {
+	sp := b.b.Namespace.(*simSpace)
+	return !b.started || b.cancelled || sp.closed || sp.synced >= b.changes
+}
+
+// run does the next piece of a build, and reports whether it is over.
+func (b *simBuild) run() bool {
+	w, sp := b.node.world, b.b.Namespace.(*simSpace)
+	l, end := b.node.linkOf(b.b.Link)
+	switch {
+	case l == nil || l.dead || b.cancelled:
+		return b.end(errSimCanceled)
+	case sp.closed || w.fails(w.buildFails):
+		return b.end(errSimStore)
+	case !b.started:
+		b.start(sp)
+		return false
+	case len(b.frames) > 0:
+		l.queue(end, b.frames[0])
+		b.frames = b.frames[1:]
+		return len(b.frames) == 0 && b.end(nil)
+	}
+	return b.end(nil)
+}
+
+func (b *simBuild) end(err error) bool {
+	b.built.Job, b.built.Err = b.b.Job, err
+	b.node.post(b.built)
+	return true
+}
+
+// start takes the snapshot and encodes it.
+func (b *simBuild) start(sp *simSpace) {
+	w := b.node.world
+	b.started, b.vector, b.changes = true, sp.visible.Vector(), sp.changes
+	if behind := b.vector.Behind(sp.Expand(b.b.Told)); len(behind) > 0 {
+		w.failf("%s: told %v, which the snapshot does not cover", b.node.id.Short(), behind)
+	}
+	recs := Unintroduced(sp.Since(b.vector, b.b.From), b.b.Introduced)
+	for f := range EncodeWriters(b.b.Number, recs, func(crdt.NodeID) []byte { return nil }) {
+		b.frames = append(b.frames, simFrame{frame: f})
+	}
+	for _, rec := range recs {
+		b.built.Introduced = append(b.built.Introduced, rec.Writer)
+	}
+	truth := &simTruth{from: b.b.From.Clone(), to: b.vector}
+	enc := NewDeltaEncoder(b.b, func(f Frame) error {
+		b.frames = append(b.frames, simFrame{frame: f, truth: truth})
+		return nil
+	})
+	enc.target = 1 + w.rng.IntN(120)
+	for _, e := range sp.visible.Delta(b.b.From).Entries {
+		must(w, enc.Add(e))
+	}
+	b.built.To = sp.Normalize(b.vector)
+	must(w, enc.Finish(b.built.To))
+}
+
+// simQueue applies what came on one link for one namespace, in order.
+type simQueue struct {
+	node    *simNode
+	link    LinkID
+	sp      *simSpace
+	tasks   []simTask
+	chain   Chain
+	job     JobID // the delta being received
+	decoder DeltaDecoder
+	entries []crdt.Entry
+}
+
+type simTask struct {
+	apply *Apply
+	learn *Learn
+	truth *simTruth
+}
+
+// run does the next task.
+func (q *simQueue) run() {
+	t := q.tasks[0]
+	q.tasks = q.tasks[1:]
+	switch {
+	case t.learn != nil:
+		q.node.post(Learned{t.learn.Job, q.learn(t.learn.Body)})
+	case q.sp.closed:
+	case q.chain.Admits(*t.apply):
+		if done, err := q.apply(t.apply, t.truth); err != nil {
+			q.chain.Fail(*t.apply)
+			q.job, q.entries = 0, nil
+			q.node.post(Applied{Job: t.apply.Job, Err: err})
+		} else if done {
+			q.sp.waiting = append(q.sp.waiting, Applied{Job: t.apply.Job})
+		}
+	}
+}
+
+func (q *simQueue) learn(body []byte) error {
+	if w := q.node.world; q.sp.closed || w.fails(w.learnFails) {
+		return errSimStore
+	}
+	_, recs, err := DecodeWriters(body)
+	for _, rec := range recs {
+		if err == nil {
+			err = q.sp.lineage.Add(rec)
+		}
+	}
+	return err
+}
+
+func (q *simQueue) apply(a *Apply, truth *simTruth) (done bool, err error) {
+	w := q.node.world
+	if w.fails(w.applyFails) {
+		return false, errSimStore
+	}
+	if a.First {
+		q.job, q.decoder, q.entries = a.Job, DeltaDecoder{}, nil
+	}
+	if a.Job != q.job {
+		w.failf("%s: a frame of job %d in the middle of %d", q.node.id.Short(), a.Job, q.job)
+	}
+	for e, err := range q.decoder.Add(a.Body) {
+		if err != nil {
+			return false, err
+		}
+		q.entries = append(q.entries, e)
+	}
+	if !a.Last {
+		return false, nil
+	}
+	if e, ok := q.decoder.Rest(); ok {
+		q.entries = append(q.entries, e)
+	}
+	return true, q.merge(a, truth)
+}
+
+// merge joins a delta, after checking what the protocol promises about it.
+func (q *simQueue) merge(a *Apply, truth *simTruth) error {
+	w, sp := q.node.world, q.sp
+	q.job = 0
+	if unknown := sp.lineage.Unknown(a.To); len(unknown) > 0 {
+		w.stats.unknown++
+		return fmt.Errorf("%w: %v", crdt.ErrUnknownWriter, unknown)
+	}
+	to := sp.Expand(a.To)
+	if !to.Equal(truth.to) {
+		w.failf("%s: the join context %v is not the snapshot's vector %v", q.node.id.Short(), to, truth.to)
+	}
+	before := sp.visible.Vector()
+	w.stats.count(q.entries, before)
+	err := sp.visible.Merge(crdt.Delta{
+		From: truth.from, To: a.To, Entries: q.entries,
+		Writers: sp.lineage.Since(to, before),
+	})
+	if err != nil {
+		w.failf("%s: merge: %v", q.node.id.Short(), err)
+	}
+	q.entries = nil
+	sp.changes++
+	return nil
+}
+
+func must(w *simWorld, err error) {
+	if err != nil {
+		w.failf("%v", err)
+	}
+}

@@ -1,0 +1,105 @@
+package protocol
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 20_000, "how many seeds the simulation runs")
+	simSeed  = flag.Uint64("sim.seed", 0, "run this seed only, and show what happens")
+)
+
+func TestNodesThatPartAndRejoinConverge(t *testing.T) {
+	if *simSeed != 0 {
+		_, failure := runSeed(*simSeed, func(s string) { fmt.Println(s) })
+		if failure != "" {
+			t.Fatalf("seed %d: %s", *simSeed, failure)
+		}
+		return
+	}
+	seeds := uint64(*simSeeds)
+	if testing.Short() {
+		seeds = 1000
+	}
+	var next atomic.Uint64
+	var total simTotals
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := next.Add(1); seed <= seeds && !t.Failed(); seed = next.Add(1) {
+				w, failure := runSeed(seed, nil)
+				if failure != "" {
+					t.Errorf("seed %d: %s\nto see it: go test -run %s ./replica/protocol -sim.seed %d", seed, failure, t.Name(), seed)
+				}
+				total.add(w)
+			}
+		})
+	}
+	wg.Wait()
+	t.Log(total.String())
+}
+
+// simTotals adds up what the seeds did.
+type simTotals struct {
+	mu     sync.Mutex
+	worlds int
+	stats  simStats
+	closes map[Code]int
+	moves  int
+	millis int64
+}
+
+func (s *simTotals) add(w *simWorld) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worlds++
+	s.stats.frames += w.stats.frames
+	s.stats.bytes += w.stats.bytes
+	s.stats.deltas += w.stats.deltas
+	s.stats.events += w.stats.events
+	s.stats.stale += w.stats.stale
+	s.stats.unknown += w.stats.unknown
+	s.stats.ahead += w.stats.ahead
+	s.moves = max(s.moves, w.quietMoves)
+	s.millis = max(s.millis, w.quietMillis)
+	if s.closes == nil {
+		s.closes = map[Code]int{}
+	}
+	for c, n := range w.closes {
+		s.closes[c] += n
+	}
+}
+
+func (s *simTotals) String() string {
+	return fmt.Sprintf("%d worlds: %d frames, %d deltas, %d events brought (%d of them known already), "+
+		"%d unknown writers, %d nodes behind their peers, closes %v; at most %d moves and %v to converge",
+		s.worlds, s.stats.frames, s.stats.deltas, s.stats.events, s.stats.stale, s.stats.unknown, s.stats.ahead,
+		s.closes, s.moves, time.Duration(s.millis)*time.Millisecond)
+}
+
+// runSeed runs one world and returns what went wrong in it.
+func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
+	w = newSimWorld(seed, 0)
+	w.trace = trace
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case simFailure:
+			failure = string(r)
+		default:
+			panic(fmt.Sprintf("seed %d: %v", seed, r))
+		}
+	}()
+	w.addNodes(3 + w.rng.IntN(3))
+	w.chaos(10 + w.rng.IntN(100))
+	w.heal()
+	w.settle()
+	w.checkConverged()
+	return w, ""
+}

@@ -1,0 +1,244 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+var simNamespaces = []string{"alpha", "beta"}
+
+// simWorld is a number of nodes, the links between them, and one clock. All
+// that happens is drawn from one seed.
+type simWorld struct {
+	seed     uint64
+	rng      *rand.Rand
+	now      int64
+	nodes    []*simNode
+	links    []*simLink
+	lastLink LinkID
+	writers  uint64
+	oracle   simOracle
+	keys     []crdt.Key
+	closes   map[Code]int
+	stats    simStats
+	trace    func(string)
+
+	buildFails, applyFails, learnFails int // of 1000
+
+	tree        []int         // for each node one before it, linked when all heals
+	wanted      [][2]*simNode // links that are dialed again when they break
+	dials       int
+	quietMoves  int   // that it took to come to rest
+	quietMillis int64 // ... and time
+}
+
+type simStats struct {
+	frames, bytes  int
+	deltas         int // merged
+	events, stale  int // brought by them; of these, covered already
+	unknown, ahead int
+}
+
+// count counts what a delta brings to a vector.
+func (s *simStats) count(entries []crdt.Entry, have crdt.Vector) {
+	s.deltas++
+	for _, e := range entries {
+		for i := range e.Record {
+			s.events++
+			if have.Covers(e.Record[i].Dot) {
+				s.stale++
+			}
+		}
+	}
+}
+
+// simFailure is what failf panics with, so that a test can name the seed.
+type simFailure string
+
+func (w *simWorld) failf(format string, args ...any) {
+	panic(simFailure(fmt.Sprintf(format, args...)))
+}
+
+func (w *simWorld) tracef(format string, args ...any) {
+	if w.trace != nil {
+		w.trace(fmt.Sprintf(format, args...))
+	}
+}
+
+func newSimWorld(seed uint64, nodes int) *simWorld {
+	w := &simWorld{
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: 1,
+		oracle: simOracle{events: map[string]map[crdt.Key][]simEvent{}}, closes: map[Code]int{},
+	}
+	for _, part := range []string{"a", "b", "c", "d"} {
+		k, err := crdt.MakeKey(crdt.Path{part}, crdt.TypeRegister, "")
+		must(w, err)
+		w.keys = append(w.keys, k)
+	}
+	w.addNodes(nodes)
+	return w
+}
+
+// addNodes adds nodes that have all namespaces.
+func (w *simWorld) addNodes(count int) {
+	for i := range count {
+		n := &simNode{world: w, spaces: map[string]*simSpace{}}
+		n.id[0] = byte(i + 1)
+		n.m = New(Config{Node: n.id, Cluster: [32]byte{1}})
+		w.nodes = append(w.nodes, n)
+		w.tree = append(w.tree, w.rng.IntN(max(i, 1)))
+		for _, name := range simNamespaces {
+			n.open(name)
+		}
+	}
+}
+
+// newWriter returns a writer id that was never used.
+func (w *simWorld) newWriter() (id crdt.WriterID) {
+	w.writers++
+	binary.BigEndian.PutUint64(id[:], w.writers*0x9e3779b97f4a7c15)
+	binary.BigEndian.PutUint64(id[8:], w.writers)
+	return id
+}
+
+func (w *simWorld) fails(perMille int) bool { return perMille > 0 && w.rng.IntN(1000) < perMille }
+
+// move is one step that something can take.
+type move struct {
+	kind moveKind
+	n    *simNode
+	sp   *simSpace
+	l    *simLink
+	i    int // an end of l, or a place in a list of n
+}
+
+type moveKind uint8
+
+const (
+	moveUp moveKind = iota
+	moveDown
+	moveTransmit
+	moveDeliver
+	moveFlushed
+	moveSync
+	moveDurable
+	movePost
+	moveBuild
+	moveQueue
+)
+
+// moves lists what can happen without time passing or anything failing.
+func (w *simWorld) moves(ms []move) []move {
+	for _, l := range w.links {
+		for end := range l.nodes {
+			up := l.up[end] && !l.down[end]
+			if !l.dead && !l.up[end] {
+				ms = append(ms, move{kind: moveUp, l: l, i: end})
+			}
+			if l.dead && !l.down[end] {
+				ms = append(ms, move{kind: moveDown, l: l, i: end})
+			}
+			if len(l.out[end]) > 0 {
+				ms = append(ms, move{kind: moveTransmit, l: l, i: end})
+			}
+			if up && !l.dead && len(l.wire[1-end]) > 0 {
+				ms = append(ms, move{kind: moveDeliver, l: l, i: end})
+			}
+			if up && l.flushed[end] {
+				ms = append(ms, move{kind: moveFlushed, l: l, i: end})
+			}
+		}
+	}
+	for _, n := range w.nodes {
+		ms = n.moves(ms)
+	}
+	return ms
+}
+
+func (n *simNode) moves(ms []move) []move {
+	for _, name := range simNamespaces {
+		if sp := n.spaces[name]; sp != nil {
+			if sp.synced < sp.changes {
+				ms = append(ms, move{kind: moveSync, sp: sp})
+			}
+			if sp.dirty {
+				ms = append(ms, move{kind: moveDurable, n: n, sp: sp})
+			}
+		}
+	}
+	for i := range n.posts {
+		ms = append(ms, move{kind: movePost, n: n, i: i})
+	}
+	for i, b := range n.builds {
+		if b.ready() {
+			ms = append(ms, move{kind: moveBuild, n: n, i: i})
+		}
+	}
+	for i, q := range n.queues {
+		if len(q.tasks) > 0 {
+			ms = append(ms, move{kind: moveQueue, n: n, i: i})
+		}
+	}
+	return ms
+}
+
+// do takes a step.
+func (w *simWorld) do(mv move) {
+	l, n := mv.l, mv.n
+	switch mv.kind {
+	case moveUp:
+		l.up[mv.i] = true
+		l.nodes[mv.i].step(LinkUp{Link: l.ids[mv.i], Peer: l.nodes[1-mv.i].id, Dialed: mv.i == 0})
+	case moveDown:
+		l.down[mv.i] = true
+		if l.up[mv.i] {
+			l.nodes[mv.i].step(LinkDown{l.ids[mv.i]})
+		}
+		w.tidy()
+	case moveTransmit:
+		l.transmit(mv.i)
+	case moveDeliver:
+		l.deliver(mv.i)
+	case moveFlushed:
+		l.flushed[mv.i] = false
+		l.nodes[mv.i].step(Flushed{l.ids[mv.i]})
+	case moveSync:
+		mv.sp.sync()
+	case moveDurable:
+		mv.sp.dirty = false
+		n.step(Durable{mv.sp.name, mv.sp.disk.Vector()})
+	case movePost:
+		ev := n.posts[mv.i]
+		n.posts = append(n.posts[:mv.i:mv.i], n.posts[mv.i+1:]...)
+		n.step(ev)
+	case moveBuild:
+		if b := n.builds[mv.i]; b.run() {
+			n.builds = append(n.builds[:mv.i:mv.i], n.builds[mv.i+1:]...)
+		}
+	case moveQueue:
+		n.queues[mv.i].run()
+	}
+}
+
+// fireTimers lets the clock go on to the next timer, and reports whether there
+// was one.
+func (w *simWorld) fireTimers() bool {
+	var next int64
+	for _, n := range w.nodes {
+		next = earlier(next, n.timerAt)
+	}
+	if next == 0 {
+		return false
+	}
+	w.now = max(w.now, next)
+	for _, n := range w.nodes {
+		if n.timerAt != 0 && n.timerAt <= w.now {
+			n.timerAt = 0
+			n.step(Tick{})
+		}
+	}
+	return true
+}
