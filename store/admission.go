@@ -22,17 +22,35 @@ func (e *engine) admit() error {
 		if err := e.open(); err != nil {
 			return err
 		}
-		if e.faults.full.Load() {
-			if err := e.ballast.restore(); err != nil {
-				return fmt.Errorf("%w: %w", ErrDiskFull, err)
+		if e.faults.full.Load() || e.backlog.stale.Load() {
+			if err := e.refresh(); err != nil {
+				return err
 			}
-			e.faults.setFull(false)
 		}
-		if !e.backlog.tooLong(e.DB) {
+		if !e.backlog.long.Load() {
 			return nil
 		}
 		<-change
 	}
+}
+
+// refresh looks whether there is room again and how far Pebble is behind.
+func (e *engine) refresh() error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	e.backlog.refresh(e.DB)
+	e.ballast.mu.Lock()
+	defer e.ballast.mu.Unlock()
+	if !e.faults.full.Load() {
+		return nil
+	}
+	if err := e.ballast.restore(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	e.faults.setFull(false)
+	return nil
 }
 
 // open returns nil unless the engine is halted or closed.
@@ -46,8 +64,7 @@ func (e *engine) open() error {
 	return nil
 }
 
-// enter holds the engine open for a call of Pebble that writes; the caller
-// must leave.
+// enter holds the engine open for a call of Pebble; the caller must leave.
 func (e *engine) enter() error {
 	e.gate.RLock()
 	if e.closed {

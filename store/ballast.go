@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +19,8 @@ type ballast struct {
 	fs    vfs.FS // the disk itself, below OnDiskFull
 	name  string
 	bytes int64
+
+	mu sync.Mutex // held while the file is made or given up, and full set accordingly
 }
 
 const (
@@ -43,7 +46,7 @@ func (b *ballast) release() error {
 }
 
 // restore takes the room again, or fails if it is not there with some more
-// for the writes that come.
+// for the writes that come. Call it with mu held, as release.
 func (b *ballast) restore() error {
 	if err := b.release(); err != nil {
 		return err
@@ -81,4 +84,12 @@ func (b *ballast) writeZeros(f vfs.File) error {
 		}
 	}
 	return nil
+}
+
+// markFull marks what the kernel calls no space left as ErrDiskFull.
+func markFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) && !errors.Is(err, ErrDiskFull) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
 }

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -93,7 +92,7 @@ func openEngine(dir string, o engineOptions) (*engine, error) {
 		return nil, err
 	}
 	if err := makeDir(o.FS, dir); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", dir, err)
+		return nil, fmt.Errorf("open store %s: %w", dir, markFull(err))
 	}
 	if o.FS == vfs.Default { // the lock of a process goes by name
 		if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -106,7 +105,7 @@ func openEngine(dir string, o engineOptions) (*engine, error) {
 	}
 	e, err := openLocked(dir, o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), lock.Close())
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, markFull(err)), lock.Close())
 	}
 	e.lock = lock
 	return e, nil
@@ -162,6 +161,8 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.ballast.mu.Lock()
+	defer e.ballast.mu.Unlock()
 	if err := e.ballast.restore(); err != nil {
 		e.faults.setFull(true)
 	}
@@ -274,20 +275,21 @@ func orDefault(v, def int64) int64 {
 	return v
 }
 
-// openError tells damage from other errors of opening Pebble. Pebble marks
-// checksums that do not match; a table that is missing or short it only says
-// in words.
+// openError tells damage from a disk that does not let us read: what Pebble
+// says that the system does not is about the contents. (A table that is
+// missing or short, or a line of OPTIONS, it does not mark as corruption.)
 func openError(err error) error {
-	damaged := pebble.IsCorruptionError(err) || errors.Is(err, os.ErrNotExist) ||
-		errors.Is(err, pebble.ErrDBDoesNotExist) || strings.Contains(err.Error(), "object size mismatch")
-	if damaged && !errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	var errno syscall.Errno
+	if errors.Is(err, ErrDamaged) || (errors.As(err, &errno) && errno != syscall.ENOENT) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
 // giveUpBallast is called when a write found no room, before it is repeated.
 func (e *engine) giveUpBallast() {
+	e.ballast.mu.Lock()
+	defer e.ballast.mu.Unlock()
 	if err := e.ballast.release(); err != nil {
 		e.faults.report(err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -39,17 +40,20 @@ func (e *engine) progressed() {
 	e.faults.wake()
 }
 
-// backlog knows how far Pebble is behind with flushes and compactions. It
-// asks only after a change, since asking takes Pebble's lock.
+// backlog knows whether Pebble is too far behind with flushes and compactions.
+// It asks only after a change, since asking takes Pebble's lock.
 type backlog struct {
 	stale atomic.Bool
 	long  atomic.Bool
+
+	mu sync.Mutex // held while asking, so that the last answer stands
 }
 
-func (l *backlog) tooLong(db *pebble.DB) bool {
+func (l *backlog) refresh(db *pebble.DB) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.stale.CompareAndSwap(true, false) {
 		m := db.Metrics()
 		l.long.Store(m.MemTable.Count > maxMemTables || m.Levels[0].Sublevels > maxLevel0)
 	}
-	return l.long.Load()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,14 @@ func (d *sickDisk) sicken(rule func(n int64, op errorfs.Op) error) { d.fail.Stor
 func (d *sickDisk) heal()                                          { d.fail.Store(nil) }
 
 // afterCut returns what a power cut would leave: nothing that was not synced.
-func (d *sickDisk) afterCut() vfs.FS { return d.mem.CrashClone(vfs.CrashCloneCfg{}) }
+func (d *sickDisk) afterCut() vfs.FS { return d.cut(0) }
+
+// cut returns what a power cut would leave if the disk had written nothing,
+// or all (keep 100), of what was not synced. Parts in between would differ
+// from run to run.
+func (d *sickDisk) cut(keep int) vfs.FS {
+	return d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: rand.New(rand.NewPCG(1, 1))})
+}
 
 // failing is a rule for all operations of these kinds on files whose name
 // holds part.

@@ -72,7 +72,7 @@ func decodeFormat(b []byte) (version int, state string, err error) {
 		return 0, "", errors.New("it is not a FORMAT line")
 	}
 	version, err = strconv.Atoi(string(words[0]))
-	if err != nil || version < formatFirst {
+	if err != nil || version < formatFirst || strconv.Itoa(version) != string(words[0]) {
 		return 0, "", fmt.Errorf("it names the version %q", words[0])
 	}
 	return version, string(words[1]), nil

@@ -65,10 +65,7 @@ func (g *guard) failed(op, name string, essential bool, err error) (hide bool) {
 		g.stuck.Store(true)
 		return false
 	}
-	if errors.Is(err, syscall.ENOSPC) {
-		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
-	}
-	g.faults.freeze(fmt.Errorf("%s %s: %w", op, name, err))
+	g.faults.freeze(fmt.Errorf("%s %s: %w", op, name, markFull(err)))
 	return essential
 }
 

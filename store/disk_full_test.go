@@ -1,0 +1,131 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+)
+
+// fill writes until a write is refused, and returns the error.
+func fill(l *load, e *engine) error {
+	for i := 0; ; i++ {
+		key := fmt.Sprintf("fill/%06d", i)
+		value := strings.Repeat(key, 3000)
+		if err := put(e, key, value); err != nil {
+			return err
+		}
+		l.acked[key] = value
+	}
+}
+
+// survivesFull fills a disk: the writer gets an error that says so, reads go
+// on, and so does writing once there is room.
+func survivesFull(t *testing.T, dir string, o engineOptions, makeRoom func()) {
+	l := &load{acked: map[string]string{}}
+	e := mustOpen(t, dir, o)
+	must(t, fill(l, e), ErrDiskFull)
+	if err := e.fault(); err != nil {
+		t.Fatalf("a full disk halted the store, though there was the ballast: %v", err)
+	}
+	must(t, e.admit(), ErrDiskFull)
+	ok(t, e.sync()) // what was buffered can still be made durable
+	l.check(t, e, "full")
+
+	makeRoom()
+	ok(t, put(e, "again", "1"))
+	l.acked["again"] = "1"
+	l.run(e, 4)
+	l.check(t, e, "room again")
+	ok(t, e.Close())
+	e = mustOpen(t, dir, o)
+	l.check(t, e, "opened again")
+	ok(t, put(e, "and again", "2"))
+	ok(t, e.Close())
+}
+
+func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSmallDisk(7 << 20)
+		survivesFull(t, "store", smallEngine(d), func() { d.setRoom(64 << 20) })
+	})
+}
+
+// TestFullDiskIsNotWrittenTo checks that what fits at the end is what the
+// ballast held back, and that a refused write takes nothing.
+func TestFullDiskIsNotWrittenTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSmallDisk(8 << 20)
+		e := mustOpen(t, "store", smallEngine(d))
+		l := &load{acked: map[string]string{}}
+		must(t, fill(l, e), ErrDiskFull)
+		synctest.Wait()
+		used := d.used()
+		for range 100 {
+			must(t, put(e, "refused", strings.Repeat("x", 50_000)), ErrDiskFull)
+		}
+		synctest.Wait()
+		if now := d.used(); now > used {
+			t.Fatalf("refused writes took %d bytes", now-used)
+		}
+		if d.used() >= d.room {
+			t.Fatalf("%d of %d bytes are used: nothing is left of the ballast's room", d.used(), d.room)
+		}
+		ok(t, e.Close())
+	})
+}
+
+func TestFullDiskOpensForReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSmallDisk(8 << 20)
+		e := mustOpen(t, "store", smallEngine(d))
+		l := &load{acked: map[string]string{}}
+		must(t, fill(l, e), ErrDiskFull)
+		ok(t, e.Close())
+		d.setRoom(d.used() + 400<<10) // the least that Pebble opens with
+		e = mustOpen(t, "store", smallEngine(d))
+		l.check(t, e, "opened full")
+		must(t, put(e, "a", "1"), ErrDiskFull)
+		d.setRoom(64 << 20)
+		ok(t, put(e, "a", "1"))
+		ok(t, e.Close())
+	})
+}
+
+func TestOpenOnADiskWithoutRoomSaysSo(t *testing.T) {
+	for room := int64(0); room < 10<<10; room += 100 {
+		d := newSmallDisk(room)
+		e, err := openEngine("store", smallEngine(d))
+		if err == nil { // for reading
+			must(t, put(e, "a", "1"), ErrDiskFull)
+			if err := e.Close(); err != nil { // the end of the WAL found no room
+				must(t, err, ErrDiskFull)
+			}
+		} else {
+			must(t, err, ErrDiskFull, syscall.ENOSPC)
+		}
+		d.setRoom(64 << 20)
+		e = mustOpen(t, "store", smallEngine(d))
+		ok(t, put(e, "a", "1"))
+		ok(t, e.Close())
+	}
+}
+
+// TestRealDiskFull does the same on a filesystem of the kernel's.
+func TestRealDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=10m"); err != nil {
+		t.Skipf("mounting a small tmpfs takes root: %v", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("a file is still open after Close: %v", err)
+		}
+	}()
+	hog := filepath.Join(dir, "hog")
+	ok(t, os.WriteFile(hog, make([]byte, 4<<20), 0o600))
+	survivesFull(t, filepath.Join(dir, "store"), smallEngine(nil), func() { ok(t, os.Remove(hog)) })
+}
