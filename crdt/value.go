@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -92,14 +91,7 @@ func decodeInto(b []byte, dst any) (err error) {
 		*p, err = Canonical(b)
 		return err
 	case *[]byte:
-		r := NewReader(b)
-		if !r.Nil() {
-			*p = slices.Clone(r.Bytes(len(b)))
-		}
-		if r.Done() == nil {
-			return nil
-		}
-		return decodeStruct(b, dst) // not in the shortest form, or an error
+		return decodeText(b, reflect.ValueOf(p).Elem())
 	case msgpack.CustomDecoder, msgpack.Unmarshaler, encoding.BinaryUnmarshaler, encoding.TextUnmarshaler:
 		return decodeStruct(b, dst)
 	}
@@ -115,21 +107,31 @@ func decodeInto(b []byte, dst any) (err error) {
 	return decodeStruct(b, dst)
 }
 
+// decodeText decodes a boolean, a string or a byte slice; the library would
+// take a string for bytes and the other way round.
 func decodeText(b []byte, v reflect.Value) error {
 	canon, err := Canonical(b)
 	if err != nil {
 		return err
 	}
 	r := NewReader(canon)
-	if v.Kind() == reflect.Bool {
+	switch {
+	case v.Kind() == reflect.Bool:
 		v.SetBool(r.Bool())
-	} else {
+	case v.Kind() == reflect.String:
 		v.SetString(r.String(len(canon)))
+	case !r.Nil():
+		v.SetBytes(r.Bytes(len(canon))) // canon is a copy
 	}
-	if err := r.Done(); err != nil {
-		return fmt.Errorf("%w: %s does not fit a Go %s", ErrValue, shapeOf(canon), v.Type())
+	if r.Done() != nil {
+		return misfit(canon, v.Type())
 	}
 	return nil
+}
+
+// misfit says that a value is nothing for a Go type.
+func misfit(canon Raw, t reflect.Type) error {
+	return fmt.Errorf("%w: %s does not fit a Go %s", ErrValue, shapeOf(canon), t)
 }
 
 // decodeNumber does what vmihailenco/msgpack does not: it never cuts a number
@@ -139,12 +141,8 @@ func decodeNumber(b []byte, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	x, ok := parseNumber(canon)
-	if ok {
-		ok = setNumber(x, v)
-	}
-	if !ok {
-		return fmt.Errorf("%w: %s does not fit a Go %s", ErrValue, shapeOf(canon), v.Type())
+	if x, ok := parseNumber(canon); !ok || !setNumber(x, v) {
+		return misfit(canon, v.Type())
 	}
 	return nil
 }
@@ -182,13 +180,14 @@ func decodeStruct(b []byte, dst any) (err error) {
 	if err != nil {
 		return err
 	}
+	t := reflect.TypeOf(dst).Elem()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %s does not fit a Go %s: %v", ErrValue, shapeOf(canon), reflect.TypeOf(dst).Elem(), p)
+			err = fmt.Errorf("%w: %v", misfit(canon, t), p)
 		}
 	}()
 	if err := msgpack.Unmarshal(canon, dst); err != nil {
-		return fmt.Errorf("%w: %s does not fit a Go %s: %w", ErrValue, shapeOf(canon), reflect.TypeOf(dst).Elem(), err)
+		return fmt.Errorf("%w: %w", misfit(canon, t), err)
 	}
 	return nil
 }
