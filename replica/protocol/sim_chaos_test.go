@@ -29,7 +29,7 @@ func (w *simWorld) chaos(steps int) {
 // outside has one thing happen that no node decides.
 func (w *simWorld) outside(faults int) {
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
-	name := simNamespaces[w.rng.IntN(len(simNamespaces))]
+	name := w.names[w.rng.IntN(len(w.names))]
 	sp := n.spaces[name]
 	switch r := w.rng.IntN(100); {
 	case r < 50:
@@ -86,7 +86,7 @@ func (w *simWorld) heal() {
 	w.buildFails, w.applyFails, w.learnFails = 0, 0, 0
 	everywhere := w.rng.IntN(4) > 0
 	for _, n := range w.nodes {
-		for _, name := range simNamespaces {
+		for _, name := range w.names {
 			if everywhere && n.spaces[name] == nil {
 				n.open(name)
 			}

@@ -114,7 +114,7 @@ func (n *simNode) restart(restore bool) {
 	}
 	n.m = New(Config{Node: n.id, Cluster: [32]byte{1}})
 	n.posts, n.builds, n.queues, n.timerAt = nil, nil, nil, 0
-	for _, name := range simNamespaces {
+	for _, name := range n.world.names {
 		if sp := n.spaces[name]; sp != nil {
 			to := sp.disk
 			if restore && sp.older != nil {
@@ -202,7 +202,7 @@ func (b *simBuild) start(sp *simSpace) {
 		b.frames = append(b.frames, simFrame{frame: f, truth: truth})
 		return nil
 	})
-	enc.target = 1 + w.rng.IntN(120)
+	enc.target = w.target
 	for _, e := range sp.visible.Delta(b.b.From).Entries {
 		must(w, enc.Add(e))
 	}

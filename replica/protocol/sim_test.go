@@ -96,8 +96,12 @@ func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
 			panic(fmt.Sprintf("seed %d: %v", seed, r))
 		}
 	}()
-	w.addNodes(3 + w.rng.IntN(3))
-	w.chaos(10 + w.rng.IntN(100))
+	if w.rng.IntN(3) == 0 {
+		w.names = append(w.names, "beta")
+	}
+	w.target = 1 + w.rng.IntN(300)
+	w.addNodes([]int{3, 3, 3, 4, 4, 5}[w.rng.IntN(6)])
+	w.chaos(5 + w.rng.IntN(60))
 	w.heal()
 	w.settle()
 	w.checkConverged()

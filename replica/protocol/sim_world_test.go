@@ -8,12 +8,9 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-var simNamespaces = []string{"alpha", "beta"}
-
 // simWorld is a number of nodes, the links between them, and one clock. All
 // that happens is drawn from one seed.
 type simWorld struct {
-	seed     uint64
 	rng      *rand.Rand
 	now      int64
 	nodes    []*simNode
@@ -21,7 +18,9 @@ type simWorld struct {
 	lastLink LinkID
 	writers  uint64
 	oracle   simOracle
+	names    []string // the namespaces
 	keys     []crdt.Key
+	target   int // bytes of a Delta frame
 	closes   map[Code]int
 	stats    simStats
 	trace    func(string)
@@ -70,7 +69,7 @@ func (w *simWorld) tracef(format string, args ...any) {
 
 func newSimWorld(seed uint64, nodes int) *simWorld {
 	w := &simWorld{
-		seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: 1,
+		rng: rand.New(rand.NewPCG(seed, 1)), now: 1, names: []string{"alpha"}, target: TargetFrameBytes,
 		oracle: simOracle{events: map[string]map[crdt.Key][]simEvent{}}, closes: map[Code]int{},
 	}
 	for _, part := range []string{"a", "b", "c", "d"} {
@@ -90,7 +89,7 @@ func (w *simWorld) addNodes(count int) {
 		n.m = New(Config{Node: n.id, Cluster: [32]byte{1}})
 		w.nodes = append(w.nodes, n)
 		w.tree = append(w.tree, w.rng.IntN(max(i, 1)))
-		for _, name := range simNamespaces {
+		for _, name := range w.names {
 			n.open(name)
 		}
 	}
@@ -159,7 +158,7 @@ func (w *simWorld) moves(ms []move) []move {
 }
 
 func (n *simNode) moves(ms []move) []move {
-	for _, name := range simNamespaces {
+	for _, name := range n.world.names {
 		if sp := n.spaces[name]; sp != nil {
 			if sp.synced < sp.changes {
 				ms = append(ms, move{kind: moveSync, sp: sp})

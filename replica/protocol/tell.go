@@ -30,6 +30,7 @@ func (m *Machine) tend(s *session) {
 		s.owes.writers = false
 		m.introduce(s, s.space.normal)
 	}
+	s.live = s.live || s.level()
 	switch due := s.wanted || s.live && s.lacksOurs(); {
 	case due && s.learning == 0:
 		m.build(s)
@@ -154,7 +155,6 @@ func (m *Machine) addTheirs(s *session, diff crdt.Vector) error {
 func (m *Machine) noteTold(s *session, entries crdt.Vector) {
 	expanded := s.space.ns.Expand(entries)
 	s.learnt(expanded)
-	s.live = s.live || s.level()
 	m.noteMissing(s, expanded)
 }
 
@@ -180,6 +180,6 @@ func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
 	s.generation++
 	s.theirs, s.missing = theirs, crdt.Vector{}
 	s.known, s.knownLent = s.space.ns.Expand(theirs), false
-	s.introduced, s.live, s.wanted = nil, s.level(), false
+	s.introduced, s.live, s.wanted = nil, false, false
 	m.noteMissing(s, s.known)
 }
