@@ -12,20 +12,14 @@ import (
 // after the fsync; apply, wait, sync and ingest do.
 func (e *engine) fault() error { return e.faults.fatal() }
 
-// admit returns nil if writes are taken, else why not: the fault, ErrDiskFull
-// or ErrClosed. On a full disk it looks whether there is room again, and goes
-// on if so; while flushes or compactions are far behind it waits. Call it before work on a
-// write, and without a lock that others want; apply and ingest do too.
+// admit returns nil if writes are taken, else why not, as health does. While
+// flushes or compactions are far behind it waits. Call it before work on a
+// write, and without a lock that readers want.
 func (e *engine) admit() error {
 	for {
 		change := e.faults.change() // taken before the states are looked at
-		if err := e.open(); err != nil {
+		if err := e.health(); err != nil {
 			return err
-		}
-		if e.faults.full.Load() || e.backlog.stale.Load() {
-			if err := e.refresh(); err != nil {
-				return err
-			}
 		}
 		if !e.backlog.long.Load() {
 			return nil
@@ -34,13 +28,23 @@ func (e *engine) admit() error {
 	}
 }
 
-// refresh looks whether there is room again and how far Pebble is behind.
-func (e *engine) refresh() error {
+// health returns nil, or why writes are refused: the fault, ErrDiskFull or
+// ErrClosed. On a full disk it looks whether there is room again, and if so
+// writes are taken from then on.
+func (e *engine) health() error {
+	if err := e.open(); err != nil {
+		return err
+	}
+	if !e.faults.full.Load() && !e.backlog.stale.Load() {
+		return nil
+	}
 	if err := e.enter(); err != nil {
 		return err
 	}
 	defer e.leave()
-	e.backlog.refresh(e.DB)
+	if e.backlog.refresh(e.DB) {
+		e.faults.wake()
+	}
 	e.ballast.mu.Lock()
 	defer e.ballast.mu.Unlock()
 	if !e.faults.full.Load() {
@@ -76,11 +80,20 @@ func (e *engine) enter() error {
 
 func (e *engine) leave() { e.gate.RUnlock() }
 
-// apply makes a batch visible. If durable, its fsync is under way when apply
-// returns, and wait must be called for it before the batch is closed; else
-// the next sync makes it durable. An error says that nothing was applied.
+// apply makes a batch visible; admit was called before. If durable, its fsync
+// is under way when apply returns, and wait must be called for it before the
+// batch is closed; else the next sync makes it durable. An error says that
+// nothing was applied.
 func (e *engine) apply(b *pebble.Batch, durable bool) error {
-	if err := e.admit(); err != nil {
+	if e.faults.full.Load() {
+		return ErrDiskFull
+	}
+	return e.free(b, durable)
+}
+
+// free is apply for a batch that makes room: a full disk takes it too.
+func (e *engine) free(b *pebble.Batch, durable bool) error {
+	if err := e.open(); err != nil {
 		return err
 	}
 	if err := e.enter(); err != nil {
@@ -112,9 +125,12 @@ func (e *engine) sync() error {
 
 // ingest makes the tables visible and durable together, and removes their
 // files. They were written through FS, fsynced, and are on the same disk.
-// After an error that is unknown, unless it was known before (admit).
+// After an error that is unknown, unless it is ErrDiskFull or ErrClosed alone.
 func (e *engine) ingest(ctx context.Context, tables []string) error {
-	if err := e.admit(); err != nil {
+	if e.faults.full.Load() {
+		return ErrDiskFull
+	}
+	if err := e.open(); err != nil {
 		return err
 	}
 	if err := e.enter(); err != nil {

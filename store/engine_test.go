@@ -17,7 +17,11 @@ func mustOpen(t *testing.T, dir string, o engineOptions) *engine {
 	return e
 }
 
+// put does what a durable commit does.
 func put(e *engine, key, value string) error {
+	if err := e.admit(); err != nil {
+		return err
+	}
 	b := e.DB.NewBatch()
 	defer b.Close()
 	if err := b.Set([]byte(key), []byte(value), nil); err != nil {

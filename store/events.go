@@ -49,11 +49,14 @@ type backlog struct {
 	mu sync.Mutex // held while asking, so that the last answer stands
 }
 
-func (l *backlog) refresh(db *pebble.DB) {
+// refresh asks, and reports whether those who wait may go on.
+func (l *backlog) refresh(db *pebble.DB) (shorter bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stale.CompareAndSwap(true, false) {
-		m := db.Metrics()
-		l.long.Store(m.MemTable.Count > maxMemTables || m.Levels[0].Sublevels > maxLevel0)
+	if !l.stale.CompareAndSwap(true, false) {
+		return false
 	}
+	m := db.Metrics()
+	long := m.MemTable.Count > maxMemTables || m.Levels[0].Sublevels > maxLevel0
+	return l.long.Swap(long) && !long
 }

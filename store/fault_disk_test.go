@@ -138,6 +138,9 @@ func ok(t *testing.T, err error) {
 
 // ingestOne makes a table of one key and ingests it.
 func ingestOne(e *engine, key, value string) error {
+	if err := e.admit(); err != nil {
+		return err
+	}
 	name := e.FS.PathJoin(e.FS.PathDir(e.ballast.name), "ingest.sst")
 	f, err := e.FS.Create(name, vfs.WriteCategoryUnspecified)
 	if err != nil {

@@ -46,7 +46,10 @@ func (s *Store) SetLocal(key string, value []byte) error {
 		return err
 	}
 	defer s.users.Done()
-	err := s.commit(func(b *pebble.Batch) error {
+	if err := s.engine.admit(); err != nil {
+		return fmt.Errorf("set the local value %q: %w", key, err)
+	}
+	err := s.commit(s.engine.apply, func(b *pebble.Batch) error {
 		if value == nil {
 			return b.Delete(localKey(key), nil)
 		}

@@ -46,7 +46,7 @@ func (e *engine) deleteRange(lower, upper []byte) error {
 	if err := b.DeleteRange(lower, upper, nil); err != nil {
 		return err
 	}
-	return e.apply(b, false)
+	return e.free(b, false)
 }
 
 // stage is the part of a delta that went to disk, in the staging space:
@@ -102,6 +102,9 @@ func (st *stage) writer(n uint64) (crdt.WriterID, bool) {
 // spill puts entries on disk; covered is what is known not to be new.
 func (st *stage) spill(entries []crdt.Entry, covered crdt.Vector) error {
 	e := st.ns.store.engine
+	if err := e.admit(); err != nil { // once per spill, which is about a memtable
+		return err
+	}
 	b := e.DB.NewBatch()
 	defer func() { b.Close() }()
 	for i := range entries {

@@ -112,7 +112,7 @@ func (s *Store) Health() error {
 	if s.closed {
 		return ErrClosed
 	}
-	return s.engine.admit()
+	return s.engine.health()
 }
 
 // Namespaces returns the names of all namespaces, sorted.
@@ -175,12 +175,15 @@ func (s *Store) Create(name string) (*Namespace, error) {
 }
 
 func (s *Store) create(name string) error {
+	if err := s.engine.health(); err != nil {
+		return err
+	}
 	last, _, err := getNumber(s.engine.DB, []byte{spaceNumber})
 	if err != nil {
 		return err
 	}
 	number := last + 1
-	err = s.commit(func(b *pebble.Batch) error {
+	err = s.commit(s.engine.apply, func(b *pebble.Batch) error {
 		return errors.Join(
 			b.Set([]byte{spaceNumber}, appendNumber(nil, uint64(number)), nil),
 			b.Set(catalogKey(name), appendNumber(nil, uint64(number)), nil))
@@ -204,7 +207,7 @@ func (s *Store) Drop(name string) error {
 	case !ok:
 		return fmt.Errorf("%w: %q", ErrNoNamespace, name)
 	}
-	if err := s.engine.admit(); err != nil {
+	if err := s.engine.open(); err != nil {
 		return fmt.Errorf("drop namespace %q: %w", name, err)
 	}
 	if ns := s.open[name]; ns != nil {
@@ -212,7 +215,7 @@ func (s *Store) Drop(name string) error {
 		delete(s.open, name)
 	}
 	lower, upper := namespaceRange(number)
-	err := s.commit(func(b *pebble.Batch) error {
+	err := s.commit(s.engine.free, func(b *pebble.Batch) error {
 		return errors.Join(b.Delete(catalogKey(name), nil), b.DeleteRange(lower, upper, nil))
 	})
 	if err != nil {
@@ -222,14 +225,15 @@ func (s *Store) Drop(name string) error {
 	return nil
 }
 
-// commit writes what concerns no namespace's history, durably.
-func (s *Store) commit(fill func(*pebble.Batch) error) error {
+// commit writes what concerns no namespace's history, durably; apply is the
+// engine's, or its free.
+func (s *Store) commit(apply func(*pebble.Batch, bool) error, fill func(*pebble.Batch) error) error {
 	b := s.engine.DB.NewBatch()
 	defer b.Close()
 	if err := fill(b); err != nil {
 		return err
 	}
-	if err := s.engine.apply(b, true); err != nil {
+	if err := apply(b, true); err != nil {
 		return err
 	}
 	return s.engine.wait(b)
