@@ -43,6 +43,7 @@ func NewAuthority(key ed25519.PrivateKey) (*Authority, error) {
 		Subject: name, Issuer: name, SerialNumber: big.NewInt(1),
 		NotBefore: always(), NotAfter: forever(),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+		SubjectKeyId: id[:20],
 		// It also authenticates the joining server, by TLS.
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}, key.Public().(ed25519.PublicKey), key)

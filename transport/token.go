@@ -59,6 +59,11 @@ func (i *Invite) Token() string {
 	for _, a := range i.Addrs {
 		b = crdt.AppendString(b, a)
 	}
+	return sealToken(b)
+}
+
+// sealToken makes text of a version and its fields.
+func sealToken(b []byte) string {
 	sum := sha256.Sum256(b)
 	return base64.RawURLEncoding.EncodeToString(append(b, sum[:checksumBytes]...))
 }

@@ -48,16 +48,23 @@ func listenUDP(addr string) (*socket, error) {
 	return &socket{udpConn: conn}, nil
 }
 
-// sturdy wraps a given conn if it is a bare UDP socket.
+// sturdy makes a socket of a bare UDP connection. Of anything else quic-go
+// must not complain either.
 func sturdy(conn net.PacketConn) net.PacketConn {
 	switch c := conn.(type) {
-	case *socket:
-		return c
+	case nil, *socket:
+		return conn
 	case udpConn:
 		return &socket{udpConn: c}
 	}
-	return conn
+	return unsized{conn}
 }
+
+// unsized is a packet network without buffers to set.
+type unsized struct{ net.PacketConn }
+
+func (unsized) SetReadBuffer(int) error  { return nil }
+func (unsized) SetWriteBuffer(int) error { return nil }
 
 var errNotSized = errors.New("the socket's buffers are not set yet")
 

@@ -107,7 +107,7 @@ func (w *world) socket(addr string) net.PacketConn {
 	w.t.Helper()
 	if addr == "" {
 		w.hosts++
-		addr = fmt.Sprintf("10.0.0.%d:1", w.hosts)
+		addr = fmt.Sprintf("10.0.%d.%d:1", w.hosts/250, 1+w.hosts%250)
 	}
 	conn, err := w.net.ListenPacket(addr)
 	if err != nil {
@@ -206,4 +206,13 @@ func wantError(t testing.TB, err error, wants ...error) {
 			t.Errorf("got error %v, want %v", err, want)
 		}
 	}
+}
+
+func udpAddr(t testing.TB, addr string) *net.UDPAddr {
+	t.Helper()
+	at, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }

@@ -122,10 +122,10 @@ func (s *socket) SetWriteDeadline(time.Time) error { return nil }
 // SetDeadline implements net.PacketConn.
 func (s *socket) SetDeadline(t time.Time) error { return s.SetReadDeadline(t) }
 
-// SetReadBuffer lets quic-go find what it looks for.
+// SetReadBuffer lets quic-go find what it looks for, and logs about otherwise.
 func (s *socket) SetReadBuffer(int) error { return nil }
 
-// SetWriteBuffer lets quic-go find what it looks for.
+// SetWriteBuffer does so as well.
 func (s *socket) SetWriteBuffer(int) error { return nil }
 
 // LocalAddr implements net.PacketConn.

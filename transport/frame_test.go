@@ -1,0 +1,147 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"testing/iotest"
+
+	"pgregory.net/rapid"
+)
+
+// encodeFrames is the stream of some frames.
+func encodeFrames(frames [][]byte) (stream []byte) {
+	for _, f := range frames {
+		stream = append(appendLength(stream, len(f)), f...)
+	}
+	return stream
+}
+
+// stutter reads in pieces of any size, and with deadlines in between.
+type stutter struct {
+	t   *rapid.T
+	src *bytes.Reader
+}
+
+func (s *stutter) Read(p []byte) (int, error) {
+	n := rapid.IntRange(0, 3000).Draw(s.t, "piece")
+	if n == 0 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return s.src.Read(p[:min(n, len(p))])
+}
+
+func TestFramesAreReadHoweverTheyArrive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sizes := rapid.SliceOfN(rapid.IntRange(1, 10_000), 0, 10).Draw(t, "sizes")
+		var frames [][]byte
+		for i, size := range sizes {
+			frames = append(frames, bytes.Repeat([]byte{byte(i)}, size))
+		}
+		r := newFrameReader(&stutter{t, bytes.NewReader(encodeFrames(frames))}, 10_000)
+		for _, want := range append(frames, nil) {
+			got, err := r.next()
+			for errors.Is(err, os.ErrDeadlineExceeded) {
+				got, err = r.next()
+			}
+			if !bytes.Equal(got, want) || (want == nil) != errors.Is(err, io.EOF) {
+				t.Fatalf("got %d bytes and %v, want %d", len(got), err, len(want))
+			}
+		}
+	})
+}
+
+func TestAFrameThatIsCutIsNoFrame(t *testing.T) {
+	whole := encodeFrames([][]byte{[]byte("first"), []byte("second")})
+	for n := range whole {
+		r := newFrameReader(iotest.OneByteReader(bytes.NewReader(whole[:n])), 10)
+		var err error
+		var frames int
+		for frames = -1; err == nil; frames++ {
+			_, err = r.next()
+		}
+		between := n == 0 || n == 9
+		if between != (err == io.EOF) || between == errors.Is(err, errFrame) || frames != min(1, n/9) {
+			t.Errorf("the first %d of %d bytes gave %d frames and %v", n, len(whole), frames, err)
+		}
+	}
+}
+
+// One frame after the other belongs to who received it.
+func TestFramesShareNothing(t *testing.T) {
+	r := newFrameReader(bytes.NewReader(encodeFrames([][]byte{[]byte("first"), []byte("other")})), 10)
+	first, _ := r.next()
+	first = append(first, "!!!!!!!!"...)
+	if other, err := r.next(); err != nil || string(other) != "other" || string(first[:5]) != "first" {
+		t.Errorf("got %q and %q, %v", first, other, err)
+	}
+}
+
+// Who announces a frame of 2 MiB and sends a byte gets 64 KiB, and so on.
+func TestMemoryGrowsWithWhatArrived(t *testing.T) {
+	for _, arrived := range []int{1, 1000, 64 << 10, 64<<10 + 1, 1 << 20, MaxFrameBytes - 1} {
+		stream := append(appendLength(nil, MaxFrameBytes), make([]byte, arrived)...)
+		r := newFrameReader(bytes.NewReader(stream), MaxFrameBytes)
+		if _, err := r.next(); !errors.Is(err, errFrame) {
+			t.Fatal(err)
+		}
+		if most := max(frameStepBytes, frameGrowth*arrived) * 5 / 4; cap(r.body) > most {
+			t.Errorf("%d bytes arrived and %d were allocated, want at most %d", arrived, cap(r.body), most)
+		}
+	}
+}
+
+func TestAPrefaceIsReadToTheByte(t *testing.T) {
+	in := instance{1, 2, 3}
+	src := bytes.NewReader(append(appendPreface(nil, in), "frame"...))
+	if got, err := readPreface(src); err != nil || got != in || src.Len() != 5 {
+		t.Errorf("got %v, %v, and %d bytes left", got, err, src.Len())
+	}
+	whole := appendPreface(nil, in)
+	for n := range whole {
+		if _, err := readPreface(bytes.NewReader(whole[:n])); !errors.Is(err, errFrame) {
+			t.Errorf("the first %d bytes gave %v", n, err)
+		}
+	}
+}
+
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte{}, 1)
+	f.Add(encodeFrames([][]byte{[]byte("first"), []byte("second")}), 3)
+	f.Add(encodeFrames([][]byte{[]byte("cut")})[:5], 1)
+	f.Add(binary.BigEndian.AppendUint32(nil, 1<<31), 4)
+	f.Fuzz(func(t *testing.T, stream []byte, piece int) {
+		const limit = 100
+		r := newFrameReader(iotest.HalfReader(bytes.NewReader(stream)), limit)
+		var frames [][]byte
+		for {
+			frame, err := r.next()
+			if err != nil {
+				if !errors.Is(err, errFrame) && err != io.EOF {
+					t.Fatal(err)
+				}
+				break
+			}
+			if len(frame) < 1 || len(frame) > limit {
+				t.Fatalf("a frame of %d bytes", len(frame))
+			}
+			frames = append(frames, frame)
+		}
+		if got := encodeFrames(frames); !bytes.HasPrefix(stream, got) {
+			t.Errorf("%x gave %x", stream, got)
+		}
+	})
+}
+
+func FuzzPreface(f *testing.F) {
+	f.Add(appendPreface(nil, instance{1}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, err := readPreface(bytes.NewReader(b))
+		if err == nil && !bytes.HasPrefix(b, appendPreface(nil, in)) {
+			t.Errorf("%x was taken for a preface", b)
+		}
+	})
+}
