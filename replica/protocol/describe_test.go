@@ -7,74 +7,92 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-// How events, effects and frames read in transcripts and traces. Writers are
-// shown by what names them, or else by their first bytes.
+// namer says how nodes and writers read in transcripts and traces: nodes as
+// n1, n2, ..., a node's runs as n1a, n1b, ...
+type namer map[crdt.WriterID]string
 
-var writerName = func(w crdt.WriterID) string { return w.String()[:6] }
+func (na namer) add(w crdt.WriterID, n crdt.NodeID) {
+	runs := 0
+	for _, name := range na {
+		if strings.HasPrefix(name, na.node(n)) {
+			runs++
+		}
+	}
+	na[w] = na.node(n) + string(rune('a'+runs%26))
+}
 
-func describeVector(v crdt.Vector) string {
+func (na namer) node(n crdt.NodeID) string { return fmt.Sprintf("n%d", n[0]) }
+
+func (na namer) writer(w crdt.WriterID) string {
+	if name := na[w]; name != "" {
+		return name
+	}
+	return w.String()[:6]
+}
+
+func (na namer) vector(v crdt.Vector) string {
 	if v == nil {
 		return "nil"
 	}
-	return describeEntries(v.Entries())
+	return na.entries(v.Entries())
 }
 
-func describeEntries(es []crdt.Dot) string {
+func (na namer) entries(es []crdt.Dot) string {
 	parts := make([]string, len(es))
 	for i, e := range es {
-		parts[i] = fmt.Sprintf("%s:%d", writerName(e.Writer), e.Seq)
+		parts[i] = fmt.Sprintf("%s:%d", na.writer(e.Writer), e.Seq)
 	}
 	return "{" + strings.Join(parts, " ") + "}"
 }
 
-func describeWriters(ws []crdt.WriterID) string {
+func (na namer) writers(ws []crdt.WriterID) string {
 	parts := make([]string, len(ws))
 	for i, w := range ws {
-		parts[i] = writerName(w)
+		parts[i] = na.writer(w)
 	}
 	return "[" + strings.Join(parts, " ") + "]"
 }
 
-func describeRecords(recs []*crdt.WriterRecord) string {
+func (na namer) records(recs []*crdt.WriterRecord) string {
 	parts := make([]string, len(recs))
 	for i, rec := range recs {
-		parts[i] = writerName(rec.Writer)
+		parts[i] = na.writer(rec.Writer)
 		if len(rec.Parents) > 0 {
-			parts[i] += describeEntries(rec.Parents)
+			parts[i] += na.entries(rec.Parents)
 		}
 	}
 	return "[" + strings.Join(parts, " ") + "]"
 }
 
-func describeEvent(ev Event) string {
+func (na namer) event(ev Event) string {
 	switch ev := ev.(type) {
 	case LinkUp:
 		how := "accepted from"
 		if ev.Dialed {
 			how = "dialed to"
 		}
-		return fmt.Sprintf("LinkUp %d %s %s", ev.Link, how, ev.Peer.Short())
+		return fmt.Sprintf("LinkUp %d %s %s", ev.Link, how, na.node(ev.Peer))
 	case LinkDown:
 		return fmt.Sprintf("LinkDown %d", ev.Link)
 	case Received:
-		return fmt.Sprintf("Received %d %s", ev.Link, describeFrame(ev.Frame))
+		return fmt.Sprintf("Received %d %s", ev.Link, na.frame(ev.Frame))
 	case Flushed:
 		return fmt.Sprintf("Flushed %d", ev.Link)
 	case Opened:
-		return fmt.Sprintf("Opened %s %s", ev.Namespace.Name(), describeVector(ev.Durable))
+		return fmt.Sprintf("Opened %s %s", ev.Namespace.Name(), na.vector(ev.Durable))
 	case Closed:
 		return "Closed " + ev.Namespace
 	case Durable:
-		return fmt.Sprintf("Durable %s %s", ev.Namespace, describeVector(ev.Vector))
+		return fmt.Sprintf("Durable %s %s", ev.Namespace, na.vector(ev.Vector))
 	case Built:
-		return fmt.Sprintf("Built job=%d to=%s introduced=%s%s", ev.Job, describeVector(ev.To),
-			describeWriters(ev.Introduced), describeError(ev.Err))
+		return fmt.Sprintf("Built job=%d to=%s introduced=%s%s", ev.Job, na.vector(ev.To),
+			na.writers(ev.Introduced), describeError(ev.Err))
 	case Applied:
-		return fmt.Sprintf("Applied job=%d durable=%s%s", ev.Job, describeVector(ev.Durable), describeError(ev.Err))
+		return fmt.Sprintf("Applied job=%d durable=%s%s", ev.Job, na.vector(ev.Durable), describeError(ev.Err))
 	case Learned:
 		return fmt.Sprintf("Learned job=%d%s", ev.Job, describeError(ev.Err))
 	case Revoked:
-		return fmt.Sprintf("Revoked %s %q", ev.Revocation.Node.Short(), ev.Revocation.Statement)
+		return fmt.Sprintf("Revoked %s %q", na.node(ev.Revocation.Node), ev.Revocation.Statement)
 	}
 	return "Tick"
 }
@@ -86,15 +104,15 @@ func describeError(err error) string {
 	return fmt.Sprintf(" err=%q", err)
 }
 
-func describeEffect(e Effect) string {
+func (na namer) effect(e Effect) string {
 	switch e := e.(type) {
 	case Send:
-		return fmt.Sprintf("Send %d %s", e.Link, describeMessage(e.Frame.buf[stampRoom:]))
+		return fmt.Sprintf("Send %d %s", e.Link, na.message(e.Frame.buf[stampRoom:]))
 	case Introduce:
-		return fmt.Sprintf("Introduce %d ns=%d %s", e.Link, e.Number, describeRecords(e.Records))
+		return fmt.Sprintf("Introduce %d ns=%d %s", e.Link, e.Number, na.records(e.Records))
 	case Build:
 		return fmt.Sprintf("Build job=%d link=%d ns=%d epoch=%d from=%s told=%s introduced=%s", e.Job, e.Link,
-			e.Number, e.Epoch, describeVector(e.From), describeVector(e.Told), describeWriters(e.Introduced))
+			e.Number, e.Epoch, na.vector(e.From), na.vector(e.Told), na.writers(e.Introduced))
 	case Cancel:
 		return fmt.Sprintf("Cancel job=%d", e.Job)
 	case Apply:
@@ -103,13 +121,13 @@ func describeEffect(e Effect) string {
 			s += " first"
 		}
 		if e.Last {
-			s += " last to=" + describeVector(e.To)
+			s += " last to=" + na.vector(e.To)
 		}
-		return s + " " + describeBody(e.Body)
+		return s + " " + na.body(e.Body)
 	case Learn:
 		_, recs, err := DecodeWriters(e.Body)
 		return fmt.Sprintf("Learn job=%d link=%d %s %s%s", e.Job, e.Link, e.Namespace.Name(),
-			describeRecords(recs), describeError(err))
+			na.records(recs), describeError(err))
 	case LearnRevocations:
 		return fmt.Sprintf("LearnRevocations %d %q", e.Link, e.Statements)
 	case Close:
@@ -117,32 +135,32 @@ func describeEffect(e Effect) string {
 	case SetTimer:
 		return fmt.Sprintf("SetTimer %d", e.AtMillis)
 	case Ahead:
-		return fmt.Sprintf("Ahead %d %s %s", e.Link, e.Namespace.Name(), describeEntries(e.Entries))
+		return fmt.Sprintf("Ahead %d %s %s", e.Link, e.Namespace.Name(), na.entries(e.Entries))
 	}
 	return fmt.Sprintf("%T", e)
 }
 
 // describeFrame describes a frame as it is on the wire.
-func describeFrame(b []byte) string {
+func (na namer) frame(b []byte) string {
 	r := crdt.NewReader(b)
 	seq := r.Uint()
 	if r.Err() != nil {
 		return fmt.Sprintf("malformed %x", b)
 	}
-	return fmt.Sprintf("#%d %s", seq, describeMessage(r.Rest()))
+	return fmt.Sprintf("#%d %s", seq, na.message(r.Rest()))
 }
 
-func describeMessage(b []byte) string {
+func (na namer) message(b []byte) string {
 	r := crdt.NewReader(b)
 	c, fields := readCode(r)
-	s := describeFields(c, fields, r)
+	s := na.fields(c, fields, r)
 	if r.Err() != nil {
 		return fmt.Sprintf("malformed %x", b)
 	}
 	return c.String() + " " + s
 }
 
-func describeFields(c code, fields int, r *crdt.Reader) string {
+func (na namer) fields(c code, fields int, r *crdt.Reader) string {
 	switch c {
 	case codeHello:
 		h := readHello(r, fields)
@@ -157,32 +175,32 @@ func describeFields(c code, fields int, r *crdt.Reader) string {
 		return fmt.Sprintf("ns=%d", readGone(r, fields).number)
 	case codeVector:
 		v := readVector(r, fields)
-		return fmt.Sprintf("ns=%d epoch=%d %s", v.number, v.epoch, describeVector(v.entries))
+		return fmt.Sprintf("ns=%d epoch=%d %s", v.number, v.epoch, na.vector(v.entries))
 	case codeHave:
 		h := readHave(r, fields)
-		return fmt.Sprintf("ns=%d %s", h.number, describeVector(h.diff))
+		return fmt.Sprintf("ns=%d %s", h.number, na.vector(h.diff))
 	case codeWant:
 		return fmt.Sprintf("ns=%d", readWant(r, fields).number)
 	case codeRefuse:
 		f := readRefuse(r, fields)
-		return fmt.Sprintf("ns=%d epoch=%d %s %s", f.number, f.epoch, f.reason, describeVector(f.entries))
+		return fmt.Sprintf("ns=%d epoch=%d %s %s", f.number, f.epoch, f.reason, na.vector(f.entries))
 	case codeRevocations:
 		return fmt.Sprintf("%q", readRevocations(r, fields).statements)
 	case codeWriters:
 		n := readWritersHead(r, fields)
 		_, recs, err := DecodeWriters(r.Rest())
-		return fmt.Sprintf("ns=%d %s%s", n, describeRecords(recs), describeError(err))
+		return fmt.Sprintf("ns=%d %s%s", n, na.records(recs), describeError(err))
 	}
 	d := readDeltaHead(r, fields)
 	s := fmt.Sprintf("ns=%d epoch=%d", d.number, d.epoch)
 	if d.last {
-		s += " last diff=" + describeVector(d.diff)
+		s += " last diff=" + na.vector(d.diff)
 	}
-	return s + " " + describeBody(r.Rest())
+	return s + " " + na.body(r.Rest())
 }
 
 // describeBody describes the records of a Delta frame.
-func describeBody(body []byte) string {
+func (na namer) body(body []byte) string {
 	var d DeltaDecoder
 	var parts []string
 	show := func(e crdt.Entry) {
@@ -192,7 +210,7 @@ func describeBody(body []byte) string {
 			if i > 0 {
 				s += ","
 			}
-			s += fmt.Sprintf("%s:%d", writerName(ev.Writer), ev.Seq)
+			s += fmt.Sprintf("%s:%d", na.writer(ev.Writer), ev.Seq)
 		}
 		parts = append(parts, s)
 	}

@@ -39,7 +39,7 @@ func (w *simWorld) outside(faults int) {
 	case r < 70:
 		o := w.nodes[w.rng.IntN(len(w.nodes))]
 		if o != n && (!w.linked(n, o) || w.rng.IntN(4) == 0) {
-			w.tracef("%d connect %s %s", w.now, n.id.Short(), o.id.Short())
+			w.tracef("%d connect %s %s", w.now, n.name(), o.name())
 			w.connect(n, o)
 		}
 	case r < 76:
@@ -66,7 +66,7 @@ func (w *simWorld) randomWrite(sp *simSpace) {
 	if k := w.keys[w.rng.IntN(len(w.keys))]; k != keys[0] && w.rng.IntN(3) == 0 {
 		keys = append(keys, k)
 	}
-	w.tracef("%d %s writes %d keys in %s", w.now, sp.node.id.Short(), len(keys), sp.name)
+	w.tracef("%d %s writes %d keys in %s", w.now, sp.node.name(), len(keys), sp.name)
 	sp.write(keys, w.rng.IntN(4) == 0, []byte{byte(w.now)})
 }
 
@@ -105,7 +105,7 @@ func (w *simWorld) heal() {
 // settle lets everything happen that can until nothing can. Links that are
 // wanted and not there are dialed, as an executor does.
 func (w *simWorld) settle() {
-	began := w.now
+	w.healed = w.now
 	var ms []move
 	for {
 		if ms = w.moves(ms[:0]); len(ms) > 0 {
@@ -118,7 +118,7 @@ func (w *simWorld) settle() {
 		if !w.redial() && !w.fireTimers() {
 			break
 		}
-		if w.quietMillis = w.now - began; w.quietMillis > 600_000 {
+		if w.quietMillis = w.now - w.healed; w.quietMillis > 600_000 {
 			w.failf("not at rest after %d ms", w.quietMillis)
 		}
 	}

@@ -10,28 +10,28 @@ func (n *simNode) checkMachine() {
 	}
 	for _, sp := range n.m.spaces {
 		if w.rng.IntN(4) == 0 && !sp.normal.Equal(sp.ns.Normalize(sp.own)) {
-			w.failf("%s: normal form %s of %s", n.id.Short(), describeVector(sp.normal), describeVector(sp.own))
+			w.failf("%s: normal form %s of %s", n.name(), w.namer.vector(sp.normal), w.namer.vector(sp.own))
 		}
 		for _, s := range sp.sessions {
 			if s.ended || s.space != sp {
-				w.failf("%s: a session that has ended is kept", n.id.Short())
+				w.failf("%s: a session that has ended is kept", n.name())
 			}
 			for wr, seq := range s.missing {
 				if sp.own[wr] >= seq {
-					w.failf("%s: %s:%d is not missing", n.id.Short(), writerName(wr), seq)
+					w.failf("%s: %s:%d is not missing", n.name(), w.namer.writer(wr), seq)
 				}
 			}
 			if s.theirs != nil && !s.known.CoversAll(s.theirs) {
-				w.failf("%s: known does not cover what the peer told", n.id.Short())
+				w.failf("%s: known does not cover what the peer told", n.name())
 			}
 		}
 		if f := sp.fetch; f != nil && f.s.ended {
-			w.failf("%s: a fetch outlives its session", n.id.Short())
+			w.failf("%s: a fetch outlives its session", n.name())
 		}
 	}
 	for _, b := range n.builds {
 		if b.b.Told != nil && !b.b.Told.Equal(b.told) {
-			w.failf("%s: told changed while a delta was built", n.id.Short())
+			w.failf("%s: told changed while a delta was built", n.name())
 		}
 	}
 }
@@ -48,10 +48,10 @@ func (w *simWorld) checkConverged() {
 				first = sp
 				w.checkOracle(sp)
 			case !sp.visible.Vector().Equal(first.visible.Vector()):
-				w.failf("%s: %s has %s, %s has %s", name, n.id.Short(), describeVector(sp.visible.Vector()),
-					first.node.id.Short(), describeVector(first.visible.Vector()))
+				w.failf("%s: %s has %s, %s has %s", name, n.name(), w.namer.vector(sp.visible.Vector()),
+					first.node.name(), w.namer.vector(first.visible.Vector()))
 			case !bytes.Equal(sp.visible.Bytes(), first.visible.Bytes()):
-				w.failf("%s: %s and %s have equal vectors and differ", name, n.id.Short(), first.node.id.Short())
+				w.failf("%s: %s and %s have equal vectors and differ", name, n.name(), first.node.name())
 			}
 		}
 	}
@@ -100,11 +100,11 @@ func (w *simWorld) checkLink(l *simLink) {
 			case !s.met():
 				w.failf("%s has not met at %s", s.name, here.peer.Short())
 			case !s.told.Equal(o.theirs):
-				w.failf("told %s, arrived %s", describeVector(s.told), describeVector(o.theirs))
+				w.failf("told %s, arrived %s", w.namer.vector(s.told), w.namer.vector(o.theirs))
 			case s.recvEpoch != o.sendEpoch:
 				w.failf("epoch %d at one end and %d at the other", s.recvEpoch, o.sendEpoch)
 			case !s.live || !s.level() || len(s.missing) > 0 || s.wanted:
-				w.failf("%s: live %v, level %v, missing %s", s.name, s.live, s.level(), describeVector(s.missing))
+				w.failf("%s: live %v, level %v, missing %s", s.name, s.live, s.level(), w.namer.vector(s.missing))
 			}
 		}
 	}
@@ -113,14 +113,14 @@ func (w *simWorld) checkLink(l *simLink) {
 // checkIdle checks that nothing is left over in a node.
 func (n *simNode) checkIdle() {
 	if len(n.m.jobs) > 0 || len(n.m.retries) > 0 {
-		n.world.failf("%s: %d jobs, %d retries are left", n.id.Short(), len(n.m.jobs), len(n.m.retries))
+		n.world.failf("%s: %d jobs, %d retries are left", n.name(), len(n.m.jobs), len(n.m.retries))
 	}
 	for _, sp := range n.m.spaces {
 		if sp.fetch != nil || sp.nextAt != 0 || len(sp.coming) > 0 {
-			n.world.failf("%s: %s still fetches", n.id.Short(), sp.name)
+			n.world.failf("%s: %s still fetches", n.name(), sp.name)
 		}
 		if !sp.own.Equal(n.spaces[sp.name].visible.Vector()) {
-			n.world.failf("%s: %s is behind its store", n.id.Short(), sp.name)
+			n.world.failf("%s: %s is behind its store", n.name(), sp.name)
 		}
 	}
 }

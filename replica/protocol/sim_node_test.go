@@ -23,19 +23,31 @@ type simNode struct {
 	posts   []Event // ends of jobs that the machine was not told of
 	builds  []*simBuild
 	queues  []*simQueue
-	truth   *simTruth // of the frame being received
+	truth   *simTruth      // of the frame being received
+	failing map[string]int // how many jobs of a kind are to fail, by script
 }
+
+// fails draws whether a job fails, unless a script has said so.
+func (n *simNode) fails(kind string, perMille int) bool {
+	if n.failing[kind] > 0 {
+		n.failing[kind]--
+		return true
+	}
+	return perMille > 0 && n.world.rng.IntN(1000) < perMille
+}
+
+func (n *simNode) name() string { return n.world.namer.node(n.id) }
 
 func (n *simNode) post(ev Event) { n.posts = append(n.posts, ev) }
 
 // step steps the machine and starts what it asks for.
 func (n *simNode) step(ev Event) {
 	if n.world.trace != nil {
-		n.world.tracef("%d %s <- %s", n.world.now, n.id.Short(), describeEvent(ev))
+		n.world.tracef("%d %s <- %s", n.world.now, n.name(), n.world.namer.event(ev))
 	}
 	for _, e := range n.m.Step(n.world.now, ev) {
 		if n.world.trace != nil {
-			n.world.tracef("    %s", describeEffect(e))
+			n.world.tracef("    %s", n.world.namer.effect(e))
 		}
 		n.execute(e)
 	}
@@ -64,14 +76,21 @@ func (n *simNode) execute(e Effect) {
 	case Close:
 		if l, end := n.linkOf(e.Link); l != nil {
 			n.world.closes[e.Code]++
-			if e.Code == CodeForged || e.Code == CodeProtocol {
-				n.world.failf("%s: %s", n.id.Short(), describeEffect(e))
+			if n.world.strict && (e.Code == CodeForged || e.Code == CodeProtocol || e.Code == CodeLimit) {
+				n.world.failf("%s: %s", n.name(), n.world.namer.effect(e))
 			}
 			l.down[end] = true
 			l.cut()
 		}
 	case SetTimer:
 		n.timerAt = e.AtMillis
+	case LearnRevocations:
+		for _, s := range e.Statements {
+			var r Revocation
+			fmt.Sscanf(string(s), "out: n%d", &r.Node[0])
+			r.Statement = s
+			n.post(Revoked{r})
+		}
 	case Ahead:
 		n.world.stats.ahead++
 	}
@@ -164,7 +183,7 @@ func (b *simBuild) run() bool {
 	switch {
 	case l == nil || l.dead || b.cancelled:
 		return b.end(errSimCanceled)
-	case sp.closed || w.fails(w.buildFails):
+	case sp.closed || b.node.fails("build", w.buildFails):
 		return b.end(errSimStore)
 	case !b.started:
 		b.start(sp)
@@ -188,7 +207,7 @@ func (b *simBuild) start(sp *simSpace) {
 	w := b.node.world
 	b.started, b.vector, b.changes = true, sp.visible.Vector(), sp.changes
 	if behind := b.vector.Behind(sp.Expand(b.b.Told)); len(behind) > 0 {
-		w.failf("%s: told %v, which the snapshot does not cover", b.node.id.Short(), behind)
+		w.failf("%s: told %v, which the snapshot does not cover", b.node.name(), behind)
 	}
 	recs := Unintroduced(sp.Since(b.vector, b.b.From), b.b.Introduced)
 	for f := range EncodeWriters(b.b.Number, recs, func(crdt.NodeID) []byte { return nil }) {
@@ -248,7 +267,7 @@ func (q *simQueue) run() {
 }
 
 func (q *simQueue) learn(body []byte) error {
-	if w := q.node.world; q.sp.closed || w.fails(w.learnFails) {
+	if w := q.node.world; q.sp.closed || q.node.fails("learn", w.learnFails) {
 		return errSimStore
 	}
 	_, recs, err := DecodeWriters(body)
@@ -262,14 +281,14 @@ func (q *simQueue) learn(body []byte) error {
 
 func (q *simQueue) apply(a *Apply, truth *simTruth) (done bool, err error) {
 	w := q.node.world
-	if w.fails(w.applyFails) {
+	if q.node.fails("apply", w.applyFails) {
 		return false, errSimStore
 	}
 	if a.First {
 		q.job, q.decoder, q.entries = a.Job, DeltaDecoder{}, nil
 	}
 	if a.Job != q.job {
-		w.failf("%s: a frame of job %d in the middle of %d", q.node.id.Short(), a.Job, q.job)
+		w.failf("%s: a frame of job %d in the middle of %d", q.node.name(), a.Job, q.job)
 	}
 	for e, err := range q.decoder.Add(a.Body) {
 		if err != nil {
@@ -296,7 +315,7 @@ func (q *simQueue) merge(a *Apply, truth *simTruth) error {
 	}
 	to := sp.Expand(a.To)
 	if !to.Equal(truth.to) {
-		w.failf("%s: the join context %v is not the snapshot's vector %v", q.node.id.Short(), to, truth.to)
+		w.failf("%s: the join context %v is not the snapshot's vector %v", q.node.name(), to, truth.to)
 	}
 	before := sp.visible.Vector()
 	w.stats.count(q.entries, before)
@@ -305,12 +324,21 @@ func (q *simQueue) merge(a *Apply, truth *simTruth) error {
 		Writers: sp.lineage.Since(to, before),
 	})
 	if err != nil {
-		w.failf("%s: merge: %v", q.node.id.Short(), err)
+		w.failf("%s: merge: %v", q.node.name(), err)
 	}
 	q.entries = nil
 	sp.changes++
+	if !to.Equal(before) && !before.CoversAll(to) {
+		w.lastMerge = w.now
+	}
 	return nil
 }
+
+// readOnly are the grants of a node that may not write.
+type readOnly struct{}
+
+func (readOnly) MayRead(string) bool  { return true }
+func (readOnly) MayWrite(string) bool { return false }
 
 func must(w *simWorld, err error) {
 	if err != nil {

@@ -21,7 +21,7 @@ type simSpace struct {
 }
 
 func (n *simNode) newSpace(name string) *simSpace {
-	sp := &simSpace{name: name, node: n, visible: crdt.NewReplica(n.id, n.world.newWriter())}
+	sp := &simSpace{name: name, node: n, visible: crdt.NewReplica(n.id, n.world.newWriter(n))}
 	sp.disk = sp.visible.Clone()
 	sp.lineage = sp.visible.Lineage().Clone()
 	return sp
@@ -31,7 +31,7 @@ func (n *simNode) newSpace(name string) *simSpace {
 func (sp *simSpace) crash(to *crdt.Replica) {
 	sp.closed = true // for what still holds the old run
 	fresh := &simSpace{name: sp.name, node: sp.node, visible: to.Clone(), disk: to.Clone(), older: to}
-	fresh.visible.Restart(sp.node.world.newWriter())
+	fresh.visible.Restart(sp.node.world.newWriter(sp.node))
 	fresh.lineage = fresh.visible.Lineage().Clone()
 	sp.node.spaces[sp.name] = fresh
 }

@@ -52,7 +52,8 @@ type simTotals struct {
 	stats  simStats
 	closes map[Code]int
 	moves  int
-	millis int64
+	late   int   // worlds that needed time to pass
+	millis int64 // ... and how much at most
 }
 
 func (s *simTotals) add(w *simWorld) {
@@ -67,7 +68,10 @@ func (s *simTotals) add(w *simWorld) {
 	s.stats.unknown += w.stats.unknown
 	s.stats.ahead += w.stats.ahead
 	s.moves = max(s.moves, w.quietMoves)
-	s.millis = max(s.millis, w.quietMillis)
+	if after := w.lastMerge - w.healed; after > 0 {
+		s.late++
+		s.millis = max(s.millis, after)
+	}
 	if s.closes == nil {
 		s.closes = map[Code]int{}
 	}
@@ -78,15 +82,15 @@ func (s *simTotals) add(w *simWorld) {
 
 func (s *simTotals) String() string {
 	return fmt.Sprintf("%d worlds: %d frames, %d deltas, %d events brought (%d of them known already), "+
-		"%d unknown writers, %d nodes behind their peers, closes %v; at most %d moves and %v to converge",
+		"%d unknown writers, %d nodes behind their peers, closes %v; at most %d moves to converge, and in %d worlds time, at most %v",
 		s.worlds, s.stats.frames, s.stats.deltas, s.stats.events, s.stats.stale, s.stats.unknown, s.stats.ahead,
-		s.closes, s.moves, time.Duration(s.millis)*time.Millisecond)
+		s.closes, s.moves, s.late, time.Duration(s.millis)*time.Millisecond)
 }
 
 // runSeed runs one world and returns what went wrong in it.
 func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
 	w = newSimWorld(seed, 0)
-	w.trace = trace
+	w.trace, w.strict = trace, true
 	defer func() {
 		switch r := recover().(type) {
 		case nil:

@@ -23,7 +23,10 @@ type simWorld struct {
 	target   int // bytes of a Delta frame
 	closes   map[Code]int
 	stats    simStats
+	readonly *simNode
+	strict   bool // no link may be closed for a fault of the peer
 	trace    func(string)
+	namer    namer
 
 	buildFails, applyFails, learnFails int // of 1000
 
@@ -32,6 +35,8 @@ type simWorld struct {
 	dials       int
 	quietMoves  int   // that it took to come to rest
 	quietMillis int64 // ... and time
+	healed      int64 // when the faults ended
+	lastMerge   int64 // when a delta last brought something
 }
 
 type simStats struct {
@@ -70,7 +75,7 @@ func (w *simWorld) tracef(format string, args ...any) {
 func newSimWorld(seed uint64, nodes int) *simWorld {
 	w := &simWorld{
 		rng: rand.New(rand.NewPCG(seed, 1)), now: 1, names: []string{"alpha"}, target: TargetFrameBytes,
-		oracle: simOracle{events: map[string]map[crdt.Key][]simEvent{}}, closes: map[Code]int{},
+		oracle: simOracle{events: map[string]map[crdt.Key][]simEvent{}}, closes: map[Code]int{}, namer: namer{},
 	}
 	for _, part := range []string{"a", "b", "c", "d"} {
 		k, err := crdt.MakeKey(crdt.Path{part}, crdt.TypeRegister, "")
@@ -96,14 +101,13 @@ func (w *simWorld) addNodes(count int) {
 }
 
 // newWriter returns a writer id that was never used.
-func (w *simWorld) newWriter() (id crdt.WriterID) {
+func (w *simWorld) newWriter(n *simNode) (id crdt.WriterID) {
 	w.writers++
 	binary.BigEndian.PutUint64(id[:], w.writers*0x9e3779b97f4a7c15)
 	binary.BigEndian.PutUint64(id[8:], w.writers)
+	w.namer.add(id, n.id)
 	return id
 }
-
-func (w *simWorld) fails(perMille int) bool { return perMille > 0 && w.rng.IntN(1000) < perMille }
 
 // move is one step that something can take.
 type move struct {
@@ -190,7 +194,11 @@ func (w *simWorld) do(mv move) {
 	switch mv.kind {
 	case moveUp:
 		l.up[mv.i] = true
-		l.nodes[mv.i].step(LinkUp{Link: l.ids[mv.i], Peer: l.nodes[1-mv.i].id, Dialed: mv.i == 0})
+		ev := LinkUp{Link: l.ids[mv.i], Peer: l.nodes[1-mv.i].id, Dialed: mv.i == 0}
+		if l.nodes[1-mv.i] == w.readonly {
+			ev.Grants = readOnly{}
+		}
+		l.nodes[mv.i].step(ev)
 	case moveDown:
 		l.down[mv.i] = true
 		if l.up[mv.i] {
