@@ -200,6 +200,34 @@ func (k Key) Split() (p Path, t Type, sub string, err error) {
 	return nil, 0, "", fmt.Errorf("%w: key %q does not end its path", ErrPath, string(k))
 }
 
+// Validate returns the error that Split would. It allocates nothing where
+// there is none.
+func (k Key) Validate() error {
+	if len(k) <= MaxKeyBytes {
+		parts, empty := 0, true
+		for i := 0; i+1 < len(k); i++ {
+			if k[i] != 0 {
+				empty = false
+				continue
+			}
+			i++
+			switch {
+			case k[i] == 0xff:
+				empty = false
+			case k[i] > 0x01 || empty || parts == MaxPathParts-1 && k[i] == 0x01:
+				_, _, _, err := k.Split()
+				return err
+			case k[i] == 0x00 && i+1 < len(k):
+				return nil
+			default:
+				parts, empty = parts+1, true
+			}
+		}
+	}
+	_, _, _, err := k.Split()
+	return err
+}
+
 func (k Key) finish(p Path, at int) (Path, Type, string, error) {
 	if at >= len(k) {
 		return nil, 0, "", fmt.Errorf("%w: key %q has no type", ErrPath, string(k))

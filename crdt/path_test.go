@@ -174,13 +174,27 @@ func TestKeysKeepTheirBytes(t *testing.T) {
 	checkGolden(t, "key.golden", cases)
 }
 
+func TestValidatingAKeyAllocatesNothing(t *testing.T) {
+	k, err := MakeKey(Path{"a", "b\x00c", "d"}, TypeCounter, "sub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() { err = k.Validate() }); n > 0 || err != nil {
+		t.Errorf("%v allocations, error %v", n, err)
+	}
+}
+
 // FuzzSplit: whatever Split takes is the one encoding of what it returns.
 func FuzzSplit(f *testing.F) {
 	f.Add("a\x00\x00r")
 	f.Add("a\x00\xffb\x00\x01c\x00\x00csub")
 	f.Add("\x00\x00r")
+	f.Add(strings.Repeat("a\x00\x01", MaxPathParts) + "a\x00\x00r")
 	f.Fuzz(func(t *testing.T, s string) {
 		p, typ, sub, err := Key(s).Split()
+		if again := Key(s).Validate(); fmt.Sprint(again) != fmt.Sprint(err) {
+			t.Fatalf("%q splits with %v and validates with %v", s, err, again)
+		}
 		if err != nil {
 			if !errors.Is(err, ErrPath) {
 				t.Fatalf("error %v is not ErrPath", err)
