@@ -84,9 +84,7 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 	if err := ns.store.engine.admit(); err != nil {
 		return Applied{}, in.fail(err)
 	}
-	ns.applying.Lock()
 	done, err := in.finish(to)
-	ns.applying.Unlock()
 	if err != nil {
 		return Applied{}, in.fail(err)
 	}
@@ -105,8 +103,10 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 	return done, nil
 }
 
-// finish applies the delta. The caller holds applying.
+// finish applies the delta.
 func (in *Incoming) finish(to crdt.Vector) (done Applied, err error) {
+	in.ns.applying.Lock()
+	defer in.ns.applying.Unlock()
 	a, err := in.ns.newApply(to)
 	if err != nil || a == nil {
 		return Applied{}, err
@@ -116,7 +116,11 @@ func (in *Incoming) finish(to crdt.Vector) (done Applied, err error) {
 	if err != nil {
 		return Applied{}, err
 	}
-	defer func() { err = errors.Join(err, m.discard()) }()
+	defer func() {
+		if e := m.discard(); err != nil { // else the delta is in, whatever is left over
+			err = errors.Join(err, e)
+		}
+	}()
 	if err := m.prepare(); err != nil {
 		return Applied{}, err
 	}
