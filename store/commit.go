@@ -54,6 +54,9 @@ func (ns *Namespace) Commit(w *Write) (crdt.Dot, error) {
 }
 
 func (ns *Namespace) commitValid(w *Write) (crdt.Dot, pending, error) {
+	if err := ns.store.engine.admit(); err != nil { // may wait, so without locks
+		return crdt.Dot{}, pending{}, err
+	}
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
 	if err := ns.recent.validate(w.Reads, w.Snapshot); err != nil {
@@ -75,6 +78,9 @@ func (ns *Namespace) CommitExclusive(fn func(*Snapshot) (*Write, error)) (crdt.D
 }
 
 func (ns *Namespace) commitAlone(fn func(*Snapshot) (*Write, error)) (crdt.Dot, pending, bool, error) {
+	if err := ns.store.engine.admit(); err != nil {
+		return crdt.Dot{}, pending{}, false, ns.named("commit to", err)
+	}
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
 	s, err := ns.snapshot()
@@ -111,7 +117,7 @@ func (ns *Namespace) commitOwn(w *Write) (crdt.Dot, pending, error) {
 			return crdt.Dot{}, pending{}, err
 		}
 	}
-	if err := errors.Join(ns.checkWriter(w.Writer), ns.store.engine.admit()); err != nil {
+	if err := ns.checkWriter(w.Writer); err != nil {
 		return crdt.Dot{}, pending{}, err
 	}
 	b := ns.store.engine.DB.NewBatch()
