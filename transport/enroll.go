@@ -151,7 +151,7 @@ func (i *Invite) ask(ctx context.Context, conn *quic.Conn) (answer []byte, err e
 	if _, err := stream.Write(append(appendLength(nil, len(question)), question...)); err != nil {
 		return nil, err
 	}
-	err = interruptible(ctx, stream.SetReadDeadline, func() (err error) {
+	err = readWithin(ctx, stream, func() (err error) {
 		answer, err = newFrameReader(stream, maxJoinAnswerBytes).next()
 		return err
 	})

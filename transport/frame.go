@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 )
 
 // A link is one bidirectional QUIC stream, which the dialer opens:
@@ -118,11 +117,12 @@ func (f *frameReader) next() ([]byte, error) {
 
 // grow makes room for more of a body of size bytes.
 func (f *frameReader) grow(size int) {
-	if len(f.body) < cap(f.body) {
-		return
+	switch {
+	case f.body == nil:
+		f.body = make([]byte, 0, min(size, frameStepBytes))
+	case len(f.body) == cap(f.body):
+		f.body = append(make([]byte, 0, size), f.body...)
 	}
-	target := min(size, max(frameStepBytes, frameGrowth*len(f.body)))
-	f.body = slices.Grow(f.body, target-len(f.body))
 }
 
 // cut names an end of the stream within a frame.

@@ -80,16 +80,20 @@ func TestFramesShareNothing(t *testing.T) {
 	}
 }
 
-// Who announces a frame of 2 MiB and sends a byte gets 64 KiB, and so on.
+// Who announces a frame of 2 MiB gets the rest when it has sent some of it.
 func TestMemoryGrowsWithWhatArrived(t *testing.T) {
-	for _, arrived := range []int{1, 1000, 64 << 10, 64<<10 + 1, 1 << 20, MaxFrameBytes - 1} {
+	for _, arrived := range []int{1, 1000, frameStepBytes - 1, frameStepBytes, frameStepBytes + 1, 1 << 20, MaxFrameBytes - 1} {
 		stream := append(appendLength(nil, MaxFrameBytes), make([]byte, arrived)...)
 		r := newFrameReader(bytes.NewReader(stream), MaxFrameBytes)
 		if _, err := r.next(); !errors.Is(err, errFrame) {
 			t.Fatal(err)
 		}
-		if most := max(frameStepBytes, frameGrowth*arrived) * 5 / 4; cap(r.body) > most {
-			t.Errorf("%d bytes arrived and %d were allocated, want at most %d", arrived, cap(r.body), most)
+		want := frameStepBytes
+		if arrived >= frameStepBytes {
+			want = MaxFrameBytes
+		}
+		if cap(r.body) != want {
+			t.Errorf("%d bytes arrived and %d were allocated, want %d", arrived, cap(r.body), want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"time"
 
 	"github.com/quic-go/quic-go"
 )
@@ -74,7 +73,7 @@ func (q *QUIC) answer(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
 // hear reads the peer's preface.
 func (q *QUIC) hear(ctx context.Context, stream *quic.Stream) error {
 	var in instance
-	err := interruptible(ctx, stream.SetReadDeadline, func() (err error) {
+	err := readWithin(ctx, stream, func() (err error) {
 		in, err = readPreface(stream)
 		return err
 	})
@@ -127,6 +126,7 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quic
 		network: q, conn: conn, stream: stream, peer: peer, dialed: dialed,
 		sending: make(chan struct{}, 1),
 	}
+	l.writing.deadline, l.reading.deadline = stream.SetWriteDeadline, stream.SetReadDeadline
 	l.frames = newFrameReader(watchedReader{l}, MaxFrameBytes)
 	q.mu.Lock()
 	if q.closed {
@@ -154,6 +154,8 @@ func (q *QUIC) surplus(peer Credential) *quicLink {
 
 // forget drops a link that has ended.
 func (q *QUIC) forget(l *quicLink) {
+	l.writing.release()
+	l.reading.release()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	node := l.peer.Node
@@ -178,34 +180,4 @@ func codeOf(err error) Code {
 		return CodeGoingAway
 	}
 	return CodeInternal
-}
-
-// interruptible runs f, which blocks on a stream until the deadline that set
-// sets, and interrupts it when ctx ends; then it returns ctx.Err().
-func interruptible(ctx context.Context, set func(time.Time) error, f func() error) error {
-	if ctx.Done() == nil {
-		return f()
-	}
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = set(time.Unix(1, 0)) // long ago
-		close(interrupted)
-	})
-	err := f()
-	if stop() {
-		return err
-	}
-	<-interrupted
-	_ = set(time.Time{}) // for the next one
-	if isDeadline(err) {
-		err = ctx.Err()
-	}
-	return err
-}
-
-// isDeadline reports whether err is a stream's deadline and not the end of
-// the connection.
-func isDeadline(err error) bool {
-	t, ok := errors.AsType[net.Error](err)
-	return ok && t.Timeout() && !errors.Is(err, net.ErrClosed)
 }

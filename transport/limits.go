@@ -9,12 +9,10 @@ const (
 	// is allowed and 64 KiB for the protocol's own fields around it.
 	MaxFrameBytes = 2<<20 + 64<<10
 	// frameStepBytes is what a frame that was announced gets before its bytes
-	// arrive, so that announcing costs a peer more than it costs us. Frames
-	// of live traffic fit it.
-	frameStepBytes = 64 << 10
-	// frameGrowth multiplies the buffer of a larger frame once it is full: a
-	// bulk frame of 256 KiB is then moved once.
-	frameGrowth = 4
+	// arrive; the rest when as much has come. Bulk comes in frames of 256 KiB,
+	// which are not moved then; and announcing alone takes no more than 2 MiB
+	// with all the links that one identity may have.
+	frameStepBytes = 512 << 10
 	// readBufferBytes holds a few packets, so that small frames cost less
 	// than one read each. It is most of what an idle link costs here.
 	readBufferBytes = 4 << 10

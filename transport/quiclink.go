@@ -19,7 +19,9 @@ type quicLink struct {
 	dialed  bool
 
 	sending chan struct{} // holds a token while a frame is being written
-	frames  *frameReader  // of the one receiver
+	writing interrupter
+	frames  *frameReader // of the one receiver
+	reading interrupter
 	stall   stallWatch
 
 	framesSent, framesReceived atomic.Uint64
@@ -73,7 +75,7 @@ func (l *quicLink) write(ctx context.Context, frame []byte) (sent int, err error
 	defer l.network.buffers.Put(buf)
 	head := min(len(frame), writeBufferBytes-lengthBytes)
 	*buf = append(appendLength((*buf)[:0], len(frame)), frame[:head]...)
-	err = interruptible(ctx, l.stream.SetWriteDeadline, func() (err error) {
+	err = l.writing.run(ctx, func() (err error) {
 		if sent, err = l.stream.Write(*buf); err != nil || head == len(frame) {
 			return err
 		}
@@ -90,7 +92,7 @@ func (l *quicLink) Receive(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	var frame []byte
-	err := interruptible(ctx, l.stream.SetReadDeadline, func() (err error) {
+	err := l.reading.run(ctx, func() (err error) {
 		frame, err = l.frames.next()
 		return err
 	})

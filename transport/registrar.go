@@ -65,7 +65,7 @@ func (s *joinServer) converse(ctx context.Context, conn *quic.Conn) error {
 		return err
 	}
 	var question []byte
-	err = interruptible(ctx, stream.SetReadDeadline, func() (err error) {
+	err = readWithin(ctx, stream, func() (err error) {
 		question, err = newFrameReader(stream, maxJoinRequestBytes).next()
 		return err
 	})
