@@ -73,11 +73,11 @@ func (m *Machine) tellDiff(s *session, diff []crdt.Dot) {
 // later ones imply stay in told; when they outgrow the rest it begins anew.
 func (m *Machine) tellMore(s *session) {
 	diff := s.told.Behind(s.space.normal)
-	if len(diff) == 0 {
-		return
-	}
 	if len(s.told)+len(diff) > 2*len(s.space.normal)+toldSlack {
 		m.tellVector(s)
+		return
+	}
+	if len(diff) == 0 {
 		return
 	}
 	news := make(crdt.Vector, len(diff))
