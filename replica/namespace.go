@@ -76,6 +76,7 @@ func (n *Namespace) attempt(ctx context.Context, o UpdateOptions, fn func(*Tx) e
 	if w == nil {
 		return true, err
 	}
+	tx.end() // a snapshot holds disk space, and the fsync takes its time
 	if err := n.db.gate.enter(); err != nil {
 		return true, n.failed("commit", err)
 	}

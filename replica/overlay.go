@@ -17,6 +17,7 @@ type overlay struct {
 	at    map[crdt.Key]int // index into ops; nil up to smallTx ops
 	order []int            // the first len(order) ops' indices by key, for scans
 	bytes int              // of keys and values
+	few   [2]store.Op      // where ops begins: most transactions write no more
 }
 
 // put adds op with a copy of its value. Errors wrap ErrTooLarge.
@@ -41,6 +42,9 @@ func (o *overlay) put(op store.Op) error {
 	if there {
 		o.ops[i] = op
 		return nil
+	}
+	if o.ops == nil {
+		o.ops = o.few[:0]
 	}
 	o.ops = append(o.ops, op)
 	if o.at != nil {

@@ -30,6 +30,7 @@ type Tx struct {
 	// overlooks the error.
 	refused error
 	ended   atomic.Bool
+	commit  store.Write // what run returns
 }
 
 var _ crdt.Tx = (*Tx)(nil)
@@ -75,10 +76,11 @@ func (tx *Tx) write(op store.Op) error {
 	if tx.ended.Load() {
 		return tx.ns.failed("write", ErrTxEnded)
 	}
-	if _, _, _, err := op.Key.Split(); err != nil {
-		return tx.refuse(err)
+	err := op.Key.Validate()
+	if err == nil {
+		err = tx.writes.put(op)
 	}
-	if err := tx.writes.put(op); err != nil {
+	if err != nil {
 		return tx.refuse(err)
 	}
 	return nil
@@ -169,11 +171,11 @@ func (tx *Tx) run(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (*st
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	w := &store.Write{Ops: tx.writes.ops, Reads: &tx.reads.set, Buffered: o.Buffered, Writer: tx.writer}
+	tx.commit = store.Write{Ops: tx.writes.ops, Buffered: o.Buffered, Writer: tx.writer}
 	if tx.view != nil {
-		w.Snapshot = tx.view.snap.Number()
+		tx.commit.Reads, tx.commit.Snapshot = &tx.reads.set, tx.view.snap.Number()
 	}
-	return w, nil
+	return &tx.commit, nil
 }
 
 // open returns the view that the transaction reads, from its first read on.
