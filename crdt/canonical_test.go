@@ -125,6 +125,7 @@ func TestCanonicalRefusesWhatIsNoValue(t *testing.T) {
 		"four billion bytes":     {0xc6, 0xff, 0xff, 0xff, 0xff, 1},
 		"an extension":           {0xd4, 5, 0},
 		"a long extension":       {0xc7, 3, 5, 0, 0, 0},
+		"an extension as a time": {0xd6, 5, 0, 0, 0, 0},
 		"interned string":        {0xd4, 0x80, 0},
 		"time of 1 byte":         {0xd4, 0xff, 0},
 		"time of 16 bytes":       append([]byte{0xd8, 0xff}, make([]byte, 16)...),

@@ -120,6 +120,31 @@ func TestCounterDeletedBesideAnAddNeverCountsTheOldAmount(t *testing.T) {
 	wantCount(t, b, 7)
 }
 
+func TestCounterFloorKeepsWhatIsNotSeenAnyMore(t *testing.T) {
+	for name, takeAway := range map[string]func(Tx) (bool, error){"reset": seen.Reset, "delete": seen.Delete} {
+		a, b := duo()
+		add(t, a, 5)
+		meet(t, a, b)
+		commitFound(t, b, seen.Delete) // b has no slot of a left, the floor alone
+		add(t, b, 2)
+		commitFound(t, b, takeAway) // a floor in the place of the first
+		add(t, a, 1)
+		meet(t, a, b)
+		if got := read(t, b, seen.Get); got != 1 {
+			t.Errorf("%s: %d, want 1", name, got)
+		}
+	}
+}
+
+func TestCounterOfHistoryAloneIsThere(t *testing.T) {
+	a, _ := duo()
+	add(t, a, 5)
+	add(t, restart(a, 0xa1), 1)
+	commit(t, a, 1, func(tx Tx) error { return tx.Remove(seen.key + Key(slotKey(a.Writer()))) })
+	wantCount(t, a, 5)
+	wantEqual(t, "leaf", hasLeaf(t, a, seen.Path()), true)
+}
+
 func TestCounterFoldsEarlierRunsOfItsNode(t *testing.T) {
 	a, b := duo()
 	add(t, a, 5)
@@ -346,6 +371,9 @@ func TestCounterSumsBeyond64Bits(t *testing.T) {
 	}
 	wantEqual(t, "least", read(t, a, seen.Get), int64(math.MinInt64))
 	wantEqual(t, "fold", read(t, a, fold).String(), "-9223372036854775808")
+	add(t, a, -1)
+	wantErr(t, a, fold, ErrOverflow)
+	add(t, a, 1)
 	meet(t, a, b)
 	wantErr(t, a, seen.Get, ErrOverflow)
 	wantErr(t, a, fold, ErrOverflow)

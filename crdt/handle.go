@@ -77,19 +77,9 @@ func (h handle) get(v View, sub string) (Record, error) {
 func (h handle) put(tx Tx, sub string, value []byte) error {
 	k, err := h.at(sub)
 	if err == nil {
-		err = checkSize(value)
-	}
-	if err == nil {
 		err = tx.Put(k, value)
 	}
 	return h.fail(err)
-}
-
-func checkSize(value []byte) error {
-	if len(value) > MaxValueBytes {
-		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValue, len(value), MaxValueBytes)
-	}
-	return nil
 }
 
 // remove removes the record at sub if it has a value, and reports whether it

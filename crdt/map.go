@@ -179,6 +179,14 @@ func appendLeaves(dst []treeLeaf, p Path, value Raw) (_ []treeLeaf, err error) {
 	return dst, nil
 }
 
+// checkSize refuses what Tx.Put would, before anything is written.
+func checkSize(value []byte) error {
+	if len(value) > MaxValueBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValue, len(value), MaxValueBytes)
+	}
+	return nil
+}
+
 // Delete removes all that was observed at the path and below it, and reports
 // whether there was anything. Counters are reset, so that an increment that
 // was concurrent counts from zero.

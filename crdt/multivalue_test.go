@@ -13,6 +13,8 @@ func TestMultiValueKeepsAllConcurrentWrites(t *testing.T) {
 		{"b", TimestampOf(1000), WriterID{0xb}, NodeID{0xb}},
 		{"a", TimestampOf(2000), WriterID{0xa}, NodeID{0xa}},
 	})
+	fold := func(v View) (Raw, error) { return Fold(v, mv.Path(), TypeMultiValue) }
+	wantEqual(t, "fold", read(t, a, fold).String(), `["b","a"]`)
 	commit(t, a, 0, func(tx Tx) error { return mv.Set(tx, "both seen") })
 	meet(t, a, b)
 	wantEqual(t, "after a write that saw both", read(t, b, mv.Get), []string{"both seen"})

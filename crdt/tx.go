@@ -49,7 +49,7 @@ type View interface {
 type Tx interface {
 	View
 	// Put makes value the only event of k: it supersedes what is there. It
-	// keeps no reference to value.
+	// keeps no reference to value. Over MaxValueBytes it returns ErrValue.
 	Put(k Key, value []byte) error
 	// Remove supersedes what is at k by a removal.
 	Remove(k Key) error
