@@ -123,9 +123,10 @@ func (e *engine) sync() error {
 	return e.settled(e.DB.LogData(nil, pebble.Sync))
 }
 
-// ingest makes the tables visible and durable together, and removes their
-// files. They were written through FS, fsynced, and are on the same disk.
-// After an error that is unknown, unless it is ErrDiskFull or ErrClosed alone.
+// ingest makes the tables visible together, and removes their files. They
+// were written through FS, fsynced, and are on the same disk. They are durable
+// too, unless the engine was halted meanwhile: the next sync says so. An error
+// says that nothing became visible.
 func (e *engine) ingest(ctx context.Context, tables []string) error {
 	if e.faults.full.Load() {
 		return ErrDiskFull
@@ -137,7 +138,10 @@ func (e *engine) ingest(ctx context.Context, tables []string) error {
 		return err
 	}
 	defer e.leave()
-	return e.settled(e.DB.Ingest(ctx, tables))
+	if err := e.DB.Ingest(ctx, tables); err != nil {
+		return e.settled(err)
+	}
+	return nil
 }
 
 // settled is what became of a write that Pebble has ended: on a frozen disk

@@ -136,7 +136,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// ingestOne makes a table of one key and ingests it.
+// ingestOne makes a table of one key, ingests it, and makes it durable.
 func ingestOne(e *engine, key, value string) error {
 	if err := e.admit(); err != nil {
 		return err
@@ -151,5 +151,8 @@ func ingestOne(e *engine, key, value string) error {
 	if err := errors.Join(w.Set([]byte(key), []byte(value)), w.Close()); err != nil {
 		return err
 	}
-	return e.ingest(context.Background(), []string{name})
+	if err := e.ingest(context.Background(), []string{name}); err != nil {
+		return err
+	}
+	return e.sync()
 }

@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Check reads all that the store holds and compares its parts:
+//
+//   - Pebble's levels are in order, and every block has its checksum;
+//   - all that is there belongs to a namespace that is there;
+//   - a vector has every ancestor of its writers, all with signed records, and
+//     is what the next Open will find;
+//   - every event of a record is covered by the vector and found by the log,
+//     and no log entry is beyond the vector.
+//
+// It returns nil, errors that wrap ErrDamaged, joined, at most maxProblems for
+// each namespace, or the error that kept it from reading on. It reads on
+// snapshots, beside other calls, in memory that does not grow with the store.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.use(); err != nil {
+		return err
+	}
+	defer s.users.Done()
+	if err := s.engine.DB.CheckLevels(nil); err != nil {
+		return fmt.Errorf("%w: pebble's levels: %w", ErrDamaged, err)
+	}
+	err := s.checkOwners()
+	for _, name := range s.Namespaces() {
+		if e := s.checkNamespace(ctx, name); e != nil && !errors.Is(e, ErrNoNamespace) {
+			err = errors.Join(err, fmt.Errorf("check namespace %q: %w", name, e))
+		}
+	}
+	return err
+}
+
+// maxProblems bounds what Check says of a namespace: one that is damaged at
+// all is damaged in many places, and ten tell where.
+const maxProblems = 10
+
+// checkOwners looks for what no namespace owns.
+func (s *Store) checkOwners() error {
+	s.mu.RLock()
+	snap := s.engine.DB.NewSnapshot()
+	numbers := map[uint32]bool{}
+	for _, n := range s.catalog {
+		numbers[n] = true
+	}
+	s.mu.RUnlock()
+	defer snap.Close()
+	it, err := snap.NewIter(&pebble.IterOptions{
+		LowerBound: []byte{spaceNamespace}, UpperBound: []byte{spaceNamespace + 1},
+	})
+	if err != nil {
+		return readError(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; {
+		if len(it.Key()) < prefixLen {
+			return fmt.Errorf("%w: key %x", ErrDamaged, it.Key())
+		}
+		n := binary.BigEndian.Uint32(it.Key()[1:])
+		if !numbers[n] {
+			return fmt.Errorf("%w: key %x belongs to a namespace that is not there", ErrDamaged, it.Key())
+		}
+		_, upper := namespaceRange(n)
+		ok = it.SeekGE(upper)
+	}
+	return readError(it.Error())
+}
+
+// checker checks one namespace.
+type checker struct {
+	ctx      context.Context
+	ns       *Namespace
+	snap     *Snapshot
+	vector   crdt.Vector
+	seed     maphash.Seed
+	hash     maphash.Hash
+	problems []error
+}
+
+func (s *Store) checkNamespace(ctx context.Context, name string) error {
+	ns, err := s.Namespace(name)
+	if err != nil {
+		return err
+	}
+	snap, err := ns.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	c := &checker{ctx: ctx, ns: ns, snap: snap, vector: snap.Vector(), seed: maphash.MakeSeed()}
+	c.hash.SetSeed(c.seed)
+	c.lineage()
+	if err := c.reopening(); err != nil {
+		return err
+	}
+	logged, err := c.log()
+	if err != nil {
+		return err
+	}
+	held, err := c.records()
+	if err != nil {
+		return err
+	}
+	if logged != held {
+		if err := c.unlogged(); err != nil {
+			return err
+		}
+		c.problem("the log finds %d events, the records have %d", logged.count, held.count)
+	}
+	return errors.Join(c.problems...)
+}
+
+func (c *checker) problem(format string, args ...any) {
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, fmt.Errorf("%w: "+format, append([]any{ErrDamaged}, args...)...))
+	}
+}
+
+// lineage checks that the vector is closed, and its writers' records.
+func (c *checker) lineage() {
+	for _, w := range c.ns.Unknown(c.vector) {
+		c.problem("the vector covers writer %s, which has no record", w)
+	}
+	if full := c.ns.Expand(c.vector); !full.Equal(c.vector) {
+		c.problem("the vector lacks ancestors: %v", c.vector.Behind(full))
+	}
+	for _, d := range c.vector.Entries() {
+		if rec := c.ns.WriterRecord(d.Writer); rec != nil {
+			if err := rec.Verify(); err != nil {
+				c.problem("the record of writer %s: %w", d.Writer, err)
+			}
+		}
+	}
+}
+
+// reopening checks that the next Open will find this vector.
+func (c *checker) reopening() error {
+	ns, snap := c.ns, c.snap.view.snap
+	found := crdt.Vector{}
+	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: ns.vectors[:], UpperBound: ns.vectors.end()})
+	if err != nil {
+		return readError(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n, _ := splitIndexed(it.Key())
+		seq, err := readNumber(it.Value(), 1<<64-1)
+		if err != nil {
+			return fmt.Errorf("%w: entry of the vector %x: %w", ErrDamaged, it.Key(), err)
+		}
+		if w, known := ns.lineage.writer(uint64(n)); known {
+			found[w] = seq
+		}
+	}
+	if err := it.Error(); err != nil {
+		return readError(err)
+	}
+	if n, ok, err := getNumber(snap, ns.ownKey()); err != nil {
+		return err
+	} else if ok {
+		seq, err := logTail(snap, ns.log, n)
+		if err != nil {
+			return err
+		}
+		if w, known := ns.lineage.writer(uint64(n)); known && seq > 0 {
+			found.Advance(w, seq)
+		}
+	}
+	if !found.Equal(c.vector) {
+		c.problem("the next open would find the vector %v, not %v", found.Entries(), c.vector.Entries())
+	}
+	return nil
+}
+
+// tally is a multiset of (transaction, key), as its size and a sum of hashes:
+// two are equal if these are, but for a chance of 2^-64.
+type tally struct{ count, sum uint64 }
+
+func (c *checker) add(t *tally, d crdt.Dot, key []byte) {
+	c.hash.Reset()
+	c.hash.Write(d.Writer[:])
+	c.hash.Write(binary.BigEndian.AppendUint64(nil, d.Seq))
+	c.hash.Write(key)
+	t.count++
+	t.sum += c.hash.Sum64()
+}
+
+// log checks the log, and tallies those of its keys that are live.
+func (c *checker) log() (live tally, err error) {
+	ns := c.ns
+	it, err := c.snap.view.snap.NewIter(&pebble.IterOptions{LowerBound: ns.log[:], UpperBound: ns.log.end()})
+	if err != nil {
+		return live, readError(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n, seq, ok := splitLogged(it.Key())
+		w, known := ns.lineage.writer(uint64(n))
+		if !ok || !known || !c.vector.Covers(crdt.Dot{Writer: w, Seq: seq}) {
+			c.problem("log key %x is beyond the vector", it.Key())
+			continue
+		}
+		var failed error
+		err := readLogKeys(it.Value(), func(key []byte) bool {
+			var rec crdt.Record
+			if rec, failed = c.snap.Get(crdt.Key(key)); failed == nil && holds(rec, crdt.Dot{Writer: w, Seq: seq}) {
+				c.add(&live, crdt.Dot{Writer: w, Seq: seq}, key)
+			}
+			return failed == nil
+		})
+		if err != nil {
+			c.problem("log key %x: %w", it.Key(), err)
+		}
+		if failed = errors.Join(failed, c.ctx.Err()); failed != nil {
+			return live, failed
+		}
+	}
+	return live, readError(it.Error())
+}
+
+func holds(rec crdt.Record, d crdt.Dot) bool {
+	return slices.ContainsFunc(rec, func(e crdt.Event) bool { return e.Dot == d })
+}
+
+// records checks the records, and tallies their events.
+func (c *checker) records() (held tally, err error) {
+	for e, err := range c.snap.Scan(crdt.AllKeys) {
+		if err = errors.Join(err, c.ctx.Err()); err != nil {
+			return held, err
+		}
+		if len(e.Record) == 0 {
+			c.problem("record %q has no events", string(e.Key))
+		}
+		for i := range e.Record {
+			d := e.Record[i].Dot
+			if !c.vector.Covers(d) {
+				c.problem("record %q has the event %s:%d, which the vector does not cover", string(e.Key), d.Writer, d.Seq)
+			}
+			c.add(&held, d, []byte(e.Key))
+		}
+	}
+	return held, nil
+}
+
+// unlogged names events that the log does not find.
+func (c *checker) unlogged() error {
+	for e, err := range c.snap.Scan(crdt.AllKeys) {
+		if err = errors.Join(err, c.ctx.Err()); err != nil || len(c.problems) == maxProblems {
+			return err
+		}
+		for i := range e.Record {
+			d, found := e.Record[i].Dot, false
+			n, _ := c.ns.lineage.number(d.Writer)
+			at := []stretch{{n, d.Seq - 1, d.Seq}}
+			err := scanLog(c.snap.view.snap, c.ns.log, at, func(_ uint32, _ uint64, key []byte) bool {
+				found = string(key) == string(e.Key)
+				return !found
+			})
+			if err != nil {
+				return err
+			}
+			if !found {
+				c.problem("record %q has the event %s:%d, which is not in the log", string(e.Key), d.Writer, d.Seq)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+// crashWorld is a store that loses its power, two peers that do not, and what
+// all of them should hold.
+type crashWorld struct {
+	fleet
+	t      *testing.T
+	rng    *rand.Rand
+	kind   kind // of the disk
+	disk   *cutDisk
+	store  *store.Store
+	peers  [2]*peer
+	issued map[crdt.Dot]bool // every dot that the store ever gave out
+	lines  map[uint32]*line  // by incarnation
+	locals []string          // values that the node-local key had, oldest first
+	cuts   int               // verified
+	seen   map[string]int    // what the trace had
+
+	mu      sync.Mutex
+	pending []powerCut
+	acked   promise // what a cut from now on must leave
+}
+
+// names are of the namespaces; the second comes and goes.
+var crashNames = []string{"things", "other"}
+
+// peer is another node: stores and models by namespace.
+type peer struct {
+	store  *store.Store
+	models map[string]*model
+}
+
+// line is the history of one incarnation of a namespace: what it held after
+// each of its commits.
+type line struct {
+	name   string
+	states []*model
+}
+
+func (l *line) head() *model { return l.states[len(l.states)-1] }
+
+// advance takes note of a commit.
+func (l *line) advance(change func(*model)) {
+	m := l.head().clone()
+	change(m)
+	l.states = append(l.states, m)
+}
+
+// promise is what a power cut must leave.
+type promise struct {
+	catalog map[string]uint32      // names and their incarnations
+	durable map[uint32]crdt.Vector // by incarnation
+	local   int                    // index in locals
+}
+
+func (p promise) clone() promise {
+	q := promise{map[string]uint32{}, map[uint32]crdt.Vector{}, p.local}
+	for k, v := range p.catalog {
+		q.catalog[k] = v
+	}
+	for k, v := range p.durable {
+		q.durable[k] = v.Clone()
+	}
+	return q
+}
+
+// powerCut is what one left, and what had been promised by then.
+type powerCut struct {
+	left    leftover
+	disk    *vfs.MemFS
+	promise promise
+}
+
+func newCrashWorld(t *testing.T, seed uint64, every bool) *crashWorld {
+	w := &crashWorld{
+		t: t, kind: seed%2 == 0, rng: rand.New(rand.NewPCG(seed, 1)),
+		issued: map[crdt.Dot]bool{}, lines: map[uint32]*line{}, locals: []string{""},
+		acked: promise{map[string]uint32{}, map[uint32]crdt.Vector{}, 0},
+	}
+	w.fleet.t = t
+	w.disk = newCutDisk(vfs.NewCrashableMem(), w.kind, every)
+	for i := range w.peers {
+		w.peers[i] = &peer{w.openWith(w.options(i+1, vfs.NewMem())), map[string]*model{}}
+		for _, name := range crashNames {
+			_, err := w.peers[i].store.Create(name)
+			w.ok(err)
+			w.peers[i].models[name] = newModel()
+		}
+	}
+	w.open()
+	w.create("things")
+	return w
+}
+
+func (w *crashWorld) saw(what string, really bool) {
+	if really && w.seen != nil {
+		w.seen[what]++
+	}
+}
+
+func (w *crashWorld) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// options are those of the store that loses its power: small enough that
+// many deltas are staged and memtables fill.
+func (w *crashWorld) crashOptions(fs vfs.FS) store.Options {
+	o := w.options(0, fs)
+	o.StageBytes = []int{500, 5000, 1 << 20}[w.rng.IntN(3)]
+	o.MemTableBytes = 1 // the least
+	return o
+}
+
+func (w *crashWorld) open() {
+	o := w.crashOptions(w.disk)
+	o.Durable = w.noteDurable
+	s, err := store.Open("db", o)
+	w.ok(err)
+	w.store = s
+}
+
+// noteDurable takes note of a promise that a namespace makes, and checks that
+// it takes none back.
+func (w *crashWorld) noteDurable(ns *store.Namespace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := ns.DurableVector()
+	if !v.CoversAll(w.acked.durable[ns.Incarnation()]) {
+		w.t.Errorf("the durable vector went back from %v to %v", w.acked.durable[ns.Incarnation()], v)
+	}
+	w.acked.durable[ns.Incarnation()] = v
+}
+
+// promised changes what was promised.
+func (w *crashWorld) promised(change func(*promise)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.acked)
+}
+
+// watch cuts the power, on copies, at each fsync from now on.
+func (w *crashWorld) watch() {
+	seed := uint64(0)
+	before := func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		seed++
+		for _, left := range w.kind.leftovers() {
+			p := w.acked.clone() // before the copy is made
+			w.pending = append(w.pending, powerCut{left, w.disk.cut(left, seed), p})
+		}
+	}
+	w.disk.before.Store(&before)
+}
+
+// verify opens what the cuts so far left. It is called between steps, when
+// the histories hold all that can be on a disk.
+func (w *crashWorld) verify() {
+	w.mu.Lock()
+	pending := w.pending
+	w.pending = nil
+	w.mu.Unlock()
+	for _, c := range pending {
+		w.verifyCut(c)
+		w.cuts++
+	}
+}
+
+func (w *crashWorld) verifyCut(c powerCut) {
+	w.t.Helper()
+	s, err := store.Open("db", w.crashOptions(c.disk))
+	if err != nil {
+		w.t.Fatalf("after a cut that left %v: %v", c.left, err)
+	}
+	w.recovered(s, c)
+	for _, name := range s.Namespaces() { // and it can be written to, by a writer of its own
+		ns, err := s.Namespace(name)
+		w.ok(err)
+		d, err := ns.Commit(&store.Write{Ops: []store.Op{set(numbered(0), "after the cut")}})
+		w.ok(err)
+		if w.issued[d] {
+			w.t.Fatalf("after a cut that left %v: dot %s:%d is used again", c.left, d.Writer, d.Seq)
+		}
+	}
+	w.ok(s.Check(context.Background()))
+	w.ok(s.Close())
+}
+
+// recovered compares a store with what it may hold after a cut, and returns
+// which of its states each incarnation is in.
+func (w *crashWorld) recovered(s *store.Store, c powerCut) map[uint32]int {
+	w.t.Helper()
+	w.ok(s.Check(context.Background()))
+	now := w.acked.catalog // what was under way at the cut has ended since
+	at := map[uint32]int{}
+	for _, name := range crashNames {
+		ns, err := s.Namespace(name)
+		var incarnation uint32
+		if err == nil {
+			incarnation = ns.Incarnation()
+		}
+		if incarnation != c.promise.catalog[name] && incarnation != now[name] {
+			w.t.Fatalf("after a cut that left %v: namespace %q is incarnation %d (%v), want %d or %d",
+				c.left, name, incarnation, err, c.promise.catalog[name], now[name])
+		}
+		if incarnation > 0 {
+			at[incarnation] = w.matchState(ns, c)
+		}
+	}
+	local, err := s.Local("key")
+	w.ok(err)
+	if i := slices.Index(w.locals, string(local)); i < c.promise.local {
+		w.t.Fatalf("after a cut that left %v: the local value is %q, want that of %q or later",
+			c.left, local, w.locals[c.promise.local])
+	}
+	return at
+}
+
+// matchState finds the state in which a namespace is. There must be one that
+// is equal in every record, and it must cover what was durable.
+func (w *crashWorld) matchState(ns *store.Namespace, c powerCut) int {
+	w.t.Helper()
+	l := w.lines[ns.Incarnation()]
+	if l == nil {
+		w.t.Fatalf("incarnation %d of %q was never made", ns.Incarnation(), ns.Name())
+	}
+	v := ns.Vector()
+	durable := c.promise.durable[ns.Incarnation()]
+	if !v.CoversAll(durable) {
+		w.t.Fatalf("after a cut that left %v: %q covers %v, but %v was durable", c.left, ns.Name(), v, durable)
+	}
+	for i, m := range l.states {
+		if m.vector.Equal(v) {
+			if err := m.differs(ns); err != nil {
+				w.t.Fatalf("after a cut that left %v: %q at commit %d of %d: %v", c.left, ns.Name(), i, len(l.states), err)
+			}
+			return i
+		}
+	}
+	w.t.Fatalf("after a cut that left %v: %q covers %v, and never did between two commits", c.left, ns.Name(), v)
+	return 0
+}
+
+// differs returns how a namespace differs from m.
+func (m *model) differs(ns *store.Namespace) error {
+	s, err := ns.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	found := 0
+	for e, err := range s.Scan(crdt.AllKeys) {
+		if err != nil {
+			return err
+		}
+		want := crdt.AppendCanonical(nil, m.records[e.Key])
+		if string(crdt.AppendCanonical(nil, e.Record)) != string(want) {
+			return fmt.Errorf("%q holds %v, want %v", e.Key, e.Record, m.records[e.Key])
+		}
+		found++
+	}
+	want := 0
+	for _, rec := range m.records {
+		if len(rec) > 0 {
+			want++
+		}
+	}
+	if found != want {
+		return fmt.Errorf("%d records, want %d", found, want)
+	}
+	return nil
+}
