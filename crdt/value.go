@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -74,7 +75,8 @@ func appendFloat32(dst []byte, f float32) []byte {
 // Decode is the inverse of Encode, for bytes that nobody vouches for. A number
 // decodes into a T that is any numeric type that can hold it: integers exactly,
 // into floats as the nearest one. Within other types numbers decode as
-// vmihailenco/msgpack does it, which cuts them to the width of their field.
+// vmihailenco/msgpack does it, which cuts them to the width of their field, and
+// an any becomes the narrowest type, such as int8: a Raw serves better there.
 // Errors wrap ErrValue.
 func Decode[T any](b []byte) (T, error) {
 	var v, zero T
@@ -110,23 +112,30 @@ func decodeInto(b []byte, dst any) (err error) {
 // decodeText decodes a boolean, a string or a byte slice; the library would
 // take a string for bytes and the other way round.
 func decodeText(b []byte, v reflect.Value) error {
-	canon, err := Canonical(b)
+	if readText(b, v) {
+		return nil
+	}
+	canon, err := Canonical(b) // perhaps it is only longer than need be
 	if err != nil {
 		return err
 	}
-	r := NewReader(canon)
+	if !readText(canon, v) {
+		return misfit(canon, v.Type())
+	}
+	return nil
+}
+
+func readText(b []byte, v reflect.Value) bool {
+	r := NewReader(b)
 	switch {
 	case v.Kind() == reflect.Bool:
 		v.SetBool(r.Bool())
 	case v.Kind() == reflect.String:
-		v.SetString(r.String(len(canon)))
+		v.SetString(r.String(len(b)))
 	case !r.Nil():
-		v.SetBytes(r.Bytes(len(canon))) // canon is a copy
+		v.SetBytes(slices.Clone(r.Bytes(len(b))))
 	}
-	if r.Done() != nil {
-		return misfit(canon, v.Type())
-	}
-	return nil
+	return r.Done() == nil
 }
 
 // misfit says that a value is nothing for a Go type.
@@ -137,14 +146,14 @@ func misfit(canon Raw, t reflect.Type) error {
 // decodeNumber does what vmihailenco/msgpack does not: it never cuts a number
 // to the width of its target.
 func decodeNumber(b []byte, v reflect.Value) error {
+	if x, ok := parseNumber(b); ok && setNumber(x, v) {
+		return nil
+	}
 	canon, err := Canonical(b)
 	if err != nil {
 		return err
 	}
-	if x, ok := parseNumber(canon); !ok || !setNumber(x, v) {
-		return misfit(canon, v.Type())
-	}
-	return nil
+	return misfit(canon, v.Type())
 }
 
 // setNumber sets v to x, and reports whether it can hold it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,9 +163,18 @@ func TestByteSlicesRoundTripAndAreCopies(t *testing.T) {
 			t.Errorf("raw %x, %v", raw, err)
 		}
 	}
-	got, err := Decode[[]byte]([]byte{0xc5, 0, 1, 'x'}) // not the shortest form
-	if string(got) != "x" || err != nil {
+	// What is longer than need be is read all the same.
+	if got, err := Decode[[]byte]([]byte{0xc5, 0, 1, 'x'}); string(got) != "x" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := Decode[string]([]byte{0xd9, 1, 'x'}); got != "x" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := Decode[uint8]([]byte{0xd1, 0, 200}); got != 200 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+	if got, err := Decode[uint8]([]byte{0xd1, 0}); !errors.Is(err, ErrValue) || !strings.Contains(err.Error(), "ends early") {
+		t.Errorf("%d, %v", got, err)
 	}
 }
 
