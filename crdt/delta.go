@@ -115,7 +115,7 @@ func checkEntries(es []Entry, to Vector) error {
 		if i > 0 && e.Key <= es[i-1].Key {
 			return fmt.Errorf("%w: key %q out of order", ErrDelta, string(e.Key))
 		}
-		if _, _, _, err := e.Key.Split(); err != nil {
+		if err := e.Key.Validate(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDelta, err)
 		}
 		if len(e.Record) == 0 {

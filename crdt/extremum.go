@@ -13,7 +13,8 @@ type Number interface {
 // Extremum is a max or a min register: the greatest, or the least, of all
 // numbers that it was set to since it was last deleted. Integers and floats
 // compare by what they are, exactly. A deletion removes what it has seen; a
-// concurrent Set survives it.
+// concurrent Set survives it, if its number beat what it saw itself: one that
+// did not has written nothing.
 type Extremum[T Number] struct{ handle }
 
 // NewMax returns the max register at the path of the given parts.

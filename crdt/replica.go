@@ -225,7 +225,7 @@ func (tx *memTx) write(k Key, e Event) error {
 	if tx.ended {
 		return ErrTxEnded
 	}
-	if _, _, _, err := k.Split(); err != nil {
+	if err := k.Validate(); err != nil {
 		return err
 	}
 	tx.root = tx.root.put(Entry{k, Record{e}})
