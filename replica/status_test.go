@@ -16,7 +16,7 @@ func TestStatusCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Options{FS: vfs.NewMem()}
-	if o.Identity, err = authority.Enroll(nil, transport.Grants{}); err != nil {
+	if o.Identity, err = authority.Enroll(nil, transport.AllNamespaces()); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 { // three runs are three writers on one branch
