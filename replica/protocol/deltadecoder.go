@@ -65,7 +65,7 @@ func (d *DeltaDecoder) readTable(r *crdt.Reader) {
 func (d *DeltaDecoder) readEntry(r *crdt.Reader) (e crdt.Entry) {
 	e.Key = crdt.Key(r.String(crdt.MaxKeyBytes))
 	if r.Err() == nil {
-		if _, _, _, err := e.Key.Split(); err != nil {
+		if err := e.Key.Validate(); err != nil {
 			r.Fail(err.Error())
 		}
 	}

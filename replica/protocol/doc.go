@@ -1,6 +1,132 @@
 // Package protocol keeps one invariant: a delta is joined under exactly the
-// vector of the snapshot that it was built from, at a receiver whose vector
-// covers what it builds on.
+// vector of the snapshot that it was built from, at a node whose vector covers
+// all that it builds on.
 //
-// It is the sync protocol as a pure machine: events in, effects out.
+// It is the sync protocol of a node as a pure machine: Step takes an event and
+// returns effects. It does no I/O, has no clock and no goroutine. Whoever has
+// those, the executor, carries the effects out and reports with events; the
+// types Event and Effect are the contract between the two.
+//
+// # Vocabulary
+//
+//   - link: an authenticated, ordered, reliable connection to a peer. What is
+//     known through it is forgotten with it, so nothing outlives a mistake.
+//   - frame: what a link carries whole; each has a number, and a gap or a
+//     repetition closes the link.
+//   - session: a namespace on a link.
+//   - told: what our frames on a session add up to at the peer; theirs: what
+//     the peer's add up to here. Each is the other's other end.
+//   - known: what the peer covers, or will when the deltas under way arrive.
+//   - epoch: a state of the receiver that deltas are built for. It ends when
+//     the receiver throws a delta away.
+//   - level: the peer is known to cover all that is durable here.
+//
+// # The protocol on a page
+//
+// All of it is canonical msgpack, as package crdt encodes it.
+//
+//	seq      = uint           1, 2, 3, ... per direction, so that loss, replay
+//	                          and reordering break a link and never a state
+//	number   = uint           a namespace, by its place in the sender's Hello,
+//	                          then Announces: short, and never used again
+//	epoch    = uint           unique on its link
+//	vector   = [*(writer seq)]  ordered by writer; in normal form, so that its
+//	                          length follows nodes, not restarts
+//	diff     = vector         what differs from what the sender told
+//
+//	hello    = [1 min max cluster revocations [*(name hash)] *later]
+//	announce = [2 name]                    a namespace is here now
+//	gone     = [3 number]                  it is not here, or not readable
+//	vector   = [4 number epoch vector]     all that is durable here
+//	have     = [5 number diff]             more is durable here
+//	writers  = [6 number [*certificate] [*writer-record]]
+//	want     = [7 number]                  send me a delta
+//	delta    = [8 number epoch (nil | diff) [*writer] [*(key record)]]
+//	refuse   = [9 number epoch reason vector]
+//	revoked  = [10 [*statement]]
+//
+//	message  = hello | announce | ... | revoked
+//	frame    = seq message
+//
+// Both ends say Hello first. The version is the greatest that both speak; the
+// form of a Hello is for all versions, and if there is no version in common,
+// or the cluster is another, the link is closed with a Code that says so.
+// Namespaces with equal hashes are in sync without another word. For each
+// other that both have, each end sends its Vector, and, knowing the other's,
+// the Writers that the other lacks.
+//
+// Then the rules are these:
+//
+//   - What became durable is told to every peer: a Have. It acknowledges, and
+//     announces.
+//   - Whoever lacks what a peer told sends Want, to one peer at a time per
+//     namespace, and gets all that this peer has in one delta. After 30
+//     seconds without progress, a refusal, or the end of the link, the next
+//     is asked. These two rules alone make nodes converge.
+//   - What this very node wrote is pushed to peers that were level, without a
+//     Want. That spares them the question. What others wrote is never pushed,
+//     and nothing goes to a peer that told that it has it.
+//   - If the node that wrote what is lacking is linked, a Want waits 10 ms for
+//     its push. So in a mesh a payload reaches a node once.
+//   - Writers travel ahead of what mentions them. A receiver that does not
+//     know a delta's writers refuses it.
+//   - A delta that cannot be applied is answered by Refuse, with the vector
+//     that is really there, which replaces what the sender believed, and a new
+//     epoch. Deltas of older epochs are thrown away. Nothing is pushed to the
+//     refuser before it asks. After 16 refusals in a row the link is closed.
+//   - Of two links between two nodes both ends keep the same.
+//
+// A message that breaks a rule or a bound (limits.go) closes the link.
+//
+// # Why the join context is exact
+//
+// The receiver joins a delta under what it was told: theirs and the last
+// frame's diff, expanded. Were that more than the sender's snapshot, events
+// that the receiver has and the snapshot had not seen would count as
+// superseded, and be lost. Were it less, superseded ones would come back.
+//
+// Let T be told when a Build begins, and S the snapshot's vector. T covers
+// only what was durable here, and vectors only grow, so S covers T. The last
+// frame carries the entries of S, in normal form, that T lacks. Links keep
+// order, Sends are queued before what a later effect's job sends, and from
+// Build to Built nothing that changes told is sent (tend returns early). So
+// when the last frame arrives, theirs is T. T and the diff together have every
+// entry of S's normal form and no entry beyond S: expanded, that is S. Older
+// entries that stay in T are implied by S, and do no harm. If frames of the
+// Build were lost, so was the link. If the delta is thrown away, its diff is
+// taken all the same, since the sender counts it as told.
+//
+// # Why the receiver covers what a delta builds on
+//
+// A delta's From is known: what the peer told, which is durable there, and
+// what earlier deltas of the same epoch bring. The receiver applies deltas of
+// one link in order, and once one fails, throws away all others of its epoch
+// (Chain, and then onDelta). A delta that is broken off ends its epoch as
+// well. So when a delta is applied, all that it builds on was.
+//
+// Epochs are unique on a link, so a namespace that is dropped and opened again
+// never takes a delta that was built for the one before. Jobs carry ids, so an
+// event that comes late for an earlier session is ignored.
+//
+// # Executor
+//
+// The executor calls Step from one goroutine and carries out effects in order,
+// blocking on none. For each link it has a queue of frames, whose numbers a
+// Stamper gives in the order of sending; for each link and namespace a queue
+// of Learn and Apply effects, with a Chain. It bounds memory by not receiving
+// on a link whose queues are long.
+//
+//	for ev := range events {
+//		for _, effect := range machine.Step(clock.Millis(), ev) {
+//			execute(effect)
+//		}
+//	}
+//
+// # What it does not do
+//
+// It verifies no signature and opens no connection. It keeps no payload, and
+// nothing per peer but vectors. Peers that may write are trusted to tell the
+// truth about what they cover: signatures vouch for writers, not for deltas.
+// While several nodes write at once, a push may bring what is on its way from
+// another node; what crosses twice is joined once.
 package protocol

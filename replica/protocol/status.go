@@ -1,0 +1,63 @@
+package protocol
+
+import "github.com/anabranch-db/anabranch/crdt"
+
+// LinkStatus is what a machine knows of a link, for people to read.
+type LinkStatus struct {
+	Link LinkID
+	Peer crdt.NodeID
+	// Greeted is whether the peer has said Hello.
+	Greeted bool
+	// Namespaces are those that either side announced, in the order in which
+	// they did.
+	Namespaces []SessionStatus
+}
+
+// SessionStatus is what a machine knows of a namespace on a link.
+type SessionStatus struct {
+	Namespace string
+	// Here and There are whether it is announced by this side, and by the peer.
+	Here, There bool
+	// Met is whether both sides know what the other covers. If not, what
+	// follows says nothing.
+	Met bool
+	// PeerLacks and Lacking count the writers of which one side has more than
+	// the other: the peer lacks, and this node. Deltas under way count as
+	// arrived for the peer, and as lacking here until they are durable.
+	PeerLacks, Lacking int
+	// Live is whether this node's commits are pushed.
+	Live bool
+	// Sending and Fetching are whether a delta is being built for the peer, and
+	// whether one was asked for or is coming.
+	Sending, Fetching bool
+	// Refusals and Failures count deltas in a row that the peer refused, and
+	// that could not be fetched from it.
+	Refusals, Failures int
+}
+
+// Links returns the state of all links, in order of their LinkUp. Like Step it
+// is for the goroutine that steps the machine.
+func (m *Machine) Links() []LinkStatus {
+	out := make([]LinkStatus, 0, len(m.links))
+	for _, l := range m.links {
+		ls := LinkStatus{Link: l.id, Peer: l.peer, Greeted: l.greeted}
+		for _, s := range l.sessions {
+			ls.Namespaces = append(ls.Namespaces, s.status())
+		}
+		out = append(out, ls)
+	}
+	return out
+}
+
+func (s *session) status() SessionStatus {
+	st := SessionStatus{
+		Namespace: s.name, Here: s.number != 0, There: s.peerNumber != 0, Met: s.met(),
+		Live: s.live, Sending: s.building != nil, Refusals: s.refusals, Failures: s.failures,
+	}
+	if st.Met {
+		st.PeerLacks = len(s.known.Behind(s.space.own))
+		st.Lacking = len(s.missing)
+		st.Fetching = s.space.fetch != nil && s.space.fetch.s == s
+	}
+	return st
+}
