@@ -147,6 +147,10 @@ func (a *applier) apply(e *protocol.Apply) {
 	if err == nil && !e.Last {
 		return
 	}
+	if err == nil {
+		// What the machine is told, peers are told: it must be on disk.
+		err = a.store.Sync(a.mesh.ctx)
+	}
 	if err != nil {
 		d.chain.Fail(*e)
 		d.abort()

@@ -56,13 +56,13 @@ func (m *mesh) dial(address string) {
 }
 
 // hangUp stops keeping a link with the node at address, and closes the one
-// that is up.
-func (m *mesh) hangUp(address string) {
+// that is up. It reports whether there was anything to stop.
+func (m *mesh) hangUp(address string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := m.dialers[address]
 	if d == nil {
-		return
+		return false
 	}
 	delete(m.dialers, address)
 	d.cancel()
@@ -72,6 +72,7 @@ func (m *mesh) hangUp(address string) {
 			_ = l.conn.Close(transport.CodeRemoved, "")
 		}
 	}
+	return true
 }
 
 // run connects, and connects again, until it is cancelled.

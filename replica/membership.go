@@ -23,6 +23,9 @@ var (
 	// ErrNoAuthority says that the cluster's authority is kept elsewhere: in
 	// the directory where the cluster was made.
 	ErrNoAuthority = errors.New("the cluster's authority is not kept here")
+	// ErrNotGranted says that this node's certificate does not let it write
+	// the namespace: peers would not take what it writes.
+	ErrNotGranted = errors.New("this node may not write the namespace")
 	// ErrOffline says that the database was opened without a network.
 	ErrOffline = errors.New("opened without a network")
 )
@@ -250,19 +253,19 @@ func (d *DB) AddPeer(address string) error {
 // RemovePeer keeps no link with the node at address any longer, and closes
 // the one that is up. It answers crdt.ErrMissing if there is no such peer.
 func (d *DB) RemovePeer(address string) error {
-	found := slices.Contains(d.options.Peers, address)
+	found := false
 	err := d.changePeers(func(peers []string) []string {
-		found = found || slices.Contains(peers, address)
+		found = slices.Contains(peers, address)
 		return slices.DeleteFunc(peers, func(p string) bool { return p == address })
 	})
 	if err != nil {
 		return err
 	}
+	if d.mesh != nil && d.mesh.hangUp(address) {
+		found = true // of Options.Peers
+	}
 	if !found {
 		return fmt.Errorf("peer %q: %w", address, crdt.ErrMissing)
-	}
-	if d.mesh != nil {
-		d.mesh.hangUp(address)
 	}
 	return nil
 }

@@ -50,7 +50,8 @@ type UpdateOptions struct {
 //
 // The cause of ctx is returned, and nothing has happened, if ctx is cancelled
 // before the commit has begun; after that the commit is brought to its end.
-// ErrTooLarge says that fn wrote more than MaxTxOps records or MaxTxBytes.
+// ErrNotGranted says that this node may not write here, and ErrTooLarge that
+// fn wrote more than MaxTxOps records or MaxTxBytes.
 // A panic of fn passes through, and nothing has happened.
 func (n *Namespace) Update(ctx context.Context, fn func(*Tx) error) error {
 	return n.UpdateWith(ctx, UpdateOptions{}, fn)
@@ -58,6 +59,9 @@ func (n *Namespace) Update(ctx context.Context, fn func(*Tx) error) error {
 
 // UpdateWith is Update with options.
 func (n *Namespace) UpdateWith(ctx context.Context, o UpdateOptions, fn func(*Tx) error) error {
+	if err := n.db.mayWrite(n.Name()); err != nil {
+		return n.failed("update", err)
+	}
 	for range txTries {
 		done, err := n.attempt(ctx, o, fn)
 		if done {

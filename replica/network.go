@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport"
 )
@@ -18,24 +16,36 @@ func (o *Options) wantsNetwork() bool {
 
 // membership is the part of a DB that makes its node one of a cluster.
 type membership struct {
-	identity  *transport.Identity  // nil: of no cluster
-	roster    *roster              // nil with it
+	roster    *roster              // nil: of no cluster
 	authority *transport.Authority // nil: kept elsewhere
 	invites   *transport.Invites   // nil with it
 	mesh      *mesh                // nil: without a network
 }
 
+// mayWrite returns an error that wraps ErrNotGranted if this node is a member
+// that may not write a namespace.
+func (d *DB) mayWrite(namespace string) error {
+	if d.identity == nil {
+		return nil
+	}
+	if cred := d.identity.Credential(); !cred.Grants.CanWrite(namespace) {
+		return ErrNotGranted
+	}
+	return nil
+}
+
 // enterCluster reads what a member knows of its cluster, and starts to sync if
 // the options ask for it.
 func (d *DB) enterCluster() error {
-	if err := d.loadMember(); err != nil {
-		return err
-	}
 	if d.identity == nil {
 		if d.options.wantsNetwork() {
 			return fmt.Errorf("%s: %w: make one (Init, 'anabranch init'), or accept an invite (Join, 'anabranch join')", d.dir, ErrNoCluster)
 		}
 		return nil
+	}
+	var err error
+	if d.roster, err = loadRoster(d.identity, d.store); err != nil {
+		return err
 	}
 	if err := d.loadAuthority(); err != nil {
 		return err
@@ -44,24 +54,6 @@ func (d *DB) enterCluster() error {
 		return nil
 	}
 	return d.enterNetwork()
-}
-
-// loadMember reads the identity, if this node is a member.
-func (d *DB) loadMember() (err error) {
-	switch {
-	case d.options.Identity != nil:
-		d.identity = d.options.Identity
-	case d.options.FS == vfs.Default:
-		d.identity, err = transport.LoadIdentity(d.dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-	}
-	if err != nil || d.identity == nil {
-		return err
-	}
-	d.roster, err = loadRoster(d.identity, d.store)
-	return err
 }
 
 // enterNetwork starts to sync.

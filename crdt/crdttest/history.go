@@ -67,6 +67,18 @@ func (h History[Op]) sawAny(s *Step[Op], over func(op Op) bool) bool {
 	return false
 }
 
+// Record adds the operations of one transaction, in their order, for tests
+// that drive replicas of another kind than Run does: the transaction's dot and
+// timestamp, and the expanded vector that its replica had before it.
+func (h *History[Op]) Record(dot crdt.Dot, time crdt.Timestamp, seen crdt.Vector, ops ...Op) {
+	for i, op := range ops {
+		*h = append(*h, Step[Op]{Op: op, Dot: dot, Time: time, seen: seen, place: i})
+	}
+}
+
+// CoveredBy returns the steps of h that v covers.
+func (h History[Op]) CoveredBy(v crdt.Vector) History[Op] { return h.coveredBy(v, nil) }
+
 // coveredBy returns the steps of h that v covers, and extra.
 func (h History[Op]) coveredBy(v crdt.Vector, extra History[Op]) History[Op] {
 	var out History[Op]
