@@ -82,7 +82,8 @@ type Durable struct {
 	Vector    crdt.Vector
 }
 
-// Built ends a Build: exactly one for each, cancelled or not.
+// Built ends a Build: exactly one for each, cancelled or not, unless its
+// namespace is Closed.
 type Built struct {
 	Job JobID
 	// To is the snapshot's vector in normal form.
@@ -96,7 +97,8 @@ type Built struct {
 
 // Applied ends a delta that was received: exactly one for each Job of Apply
 // effects, after its last frame was applied and is durable, or at its first
-// failure.
+// failure. None is due for a delta that a Chain does not admit, that was
+// cancelled, or whose namespace is Closed; one that comes does no harm.
 type Applied struct {
 	Job JobID
 	// Durable is the namespace's durable vector after it, expanded.
@@ -107,7 +109,7 @@ type Applied struct {
 	Err error
 }
 
-// Learned ends a Learn: exactly one for each.
+// Learned ends a Learn: exactly one for each, unless its namespace is Closed.
 type Learned struct {
 	Job JobID
 	// Err closes the link if only a faulty peer causes it (see ErrMalformed).

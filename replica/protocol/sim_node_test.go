@@ -252,9 +252,9 @@ func (q *simQueue) run() {
 	t := q.tasks[0]
 	q.tasks = q.tasks[1:]
 	switch {
+	case q.sp.closed:
 	case t.learn != nil:
 		q.node.post(Learned{t.learn.Job, q.learn(t.learn.Body)})
-	case q.sp.closed:
 	case q.chain.Admits(*t.apply):
 		if done, err := q.apply(t.apply, t.truth); err != nil {
 			q.chain.Fail(*t.apply)
@@ -267,7 +267,7 @@ func (q *simQueue) run() {
 }
 
 func (q *simQueue) learn(body []byte) error {
-	if w := q.node.world; q.sp.closed || q.node.fails("learn", w.learnFails) {
+	if w := q.node.world; q.node.fails("learn", w.learnFails) {
 		return errSimStore
 	}
 	_, recs, err := DecodeWriters(body)

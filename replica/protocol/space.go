@@ -70,7 +70,6 @@ func (m *Machine) closed(name string) {
 	sp := m.spaces[i]
 	m.spaces = slices.Delete(m.spaces, i, i+1)
 	for _, j := range sp.coming {
-		m.endJob(j.id)
 		m.emit(Cancel{j.id})
 	}
 	sp.coming = nil
@@ -81,6 +80,7 @@ func (m *Machine) closed(name string) {
 		fresh := m.restart(s)
 		s.link.forget(fresh)
 	}
+	maps.DeleteFunc(m.jobs, func(_ JobID, j *job) bool { return j.s.space == sp })
 }
 
 // durable takes note of what became durable here, and tells peers.
