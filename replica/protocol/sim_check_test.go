@@ -38,6 +38,9 @@ func (n *simNode) checkMachine() {
 
 // checkConverged checks the world when nothing can happen any more.
 func (w *simWorld) checkConverged() {
+	if late := w.lastMerge - w.healed; late >= FetchTimeoutMillis {
+		w.failf("it took %d ms, until a Want had timed out: nobody answered it", late)
+	}
 	for _, name := range w.names {
 		var first *simSpace
 		for _, n := range w.nodes {
