@@ -62,7 +62,7 @@ func (s *stage) say(text string) {
 
 func (s *stage) chapter(title, text string) {
 	if !s.emit("chapter", title) {
-		s.print("\n%s  %s\n\n", s.bold("== "+title+" =="), text)
+		s.print("\n%s\n%s\n\n", s.bold("== "+title+" =="), text)
 	}
 }
 

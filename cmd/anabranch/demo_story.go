@@ -40,10 +40,10 @@ type outcome struct {
 
 func outcomes() []outcome {
 	return []outcome{
-		{"model/active", `"detector-v3"`, "two promotions that had not seen each other: the later by clock wins. The other can still be seen ('register conflicts') until somebody writes again"},
-		{"seen/person", "52", "the reset took away the 150 that it had seen; the 45 and 7 counted meanwhile survive: 52"},
+		{"model/active", `"detector-v3"`, "two promotions that had not seen each other: the later by clock wins;\nthe other can be seen, as below, until somebody writes again"},
+		{"seen/person", "52", "the reset took away the 150 that it had seen; the 45 and the 7 that\nwere counted meanwhile survive"},
 		{"labels", `["person","forklift"]`, "taken out here, put in there: in an add-wins set the addition wins"},
-		{"config/camera/fps", "30", "the removal took the fields that it had seen ('night' is gone); a concurrent write below it survives"},
+		{"config/camera/fps", "30", "the removal took the fields that it had seen ('night' is gone);\na write below it that it had not seen survives"},
 		{"config/threshold", "0.6", "nobody touched it"},
 	}
 }

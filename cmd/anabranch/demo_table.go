@@ -15,6 +15,9 @@ import (
 const (
 	// readingPace lets a person on a terminal follow the lines as they come.
 	readingPace = 700 * time.Millisecond
+	// clockPace keeps two scenes apart by the clock, which has milliseconds:
+	// the story tells which of two writes was the later.
+	clockPace = 5 * time.Millisecond
 	// redrawEvery is how often the table on a terminal follows the nodes.
 	redrawEvery = 100 * time.Millisecond
 )
@@ -101,7 +104,12 @@ func (s *stage) show(ctx context.Context, f *fleet) error {
 // pause lets the reader of a terminal read; the table below follows.
 func (s *stage) pause(ctx context.Context, f *fleet) error {
 	if s.width == 0 {
-		return nil
+		select {
+		case <-time.After(clockPace):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	for end := time.Now().Add(readingPace); time.Now().Before(end); {
 		vs, err := f.look(ctx)

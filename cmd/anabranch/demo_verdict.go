@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func (s *stage) explain(ctx context.Context, f *fleet) error {
 	var wrong []error
 	for _, o := range outcomes() {
 		if !s.emit("outcome", o) {
-			s.print("  %-18s %-22s %s\n", o.Path, o.Value, o.Why)
+			s.print("  %s = %s\n      %s\n", o.Path, o.Value, strings.ReplaceAll(o.Why, "\n", "\n      "))
 		}
 		for i, seen := range vs {
 			if got := seen[o.Path]; got != o.Value {
