@@ -198,6 +198,7 @@ func create(dir, data, state string, o engineOptions) error {
 func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error) {
 	mem := max(orDefault(o.MemTableBytes, defaultMemTableBytes), minMemTableBytes)
 	e := &engine{faults: newFaults(o.Report)}
+	e.backlog.memTables = maxMemTables * uint64(mem)
 	e.ballast = &ballast{fs: o.FS, name: o.FS.PathJoin(dir, ballastFile), bytes: ballastBytes(mem)}
 	e.FS = newGuard(vfs.OnDiskFull(o.FS, e.giveUpBallast), e.faults)
 	db, err := e.openDB(data, e.pebbleOptions(o, mem, exists))

@@ -43,6 +43,8 @@ func (e *engine) progressed() {
 // backlog knows whether Pebble is too far behind with flushes and compactions.
 // It asks only after a change, since asking takes Pebble's lock.
 type backlog struct {
+	memTables uint64 // the bytes of memtables beyond which writes wait
+
 	stale atomic.Bool
 	long  atomic.Bool
 
@@ -57,6 +59,8 @@ func (l *backlog) refresh(db *pebble.DB) (shorter bool) {
 		return false
 	}
 	m := db.Metrics()
-	long := m.MemTable.Count > maxMemTables || m.Levels[0].Sublevels > maxLevel0
+	// By size: the first memtables are small, and Pebble lets them pile up
+	// to half of a full one before it flushes any.
+	long := m.MemTable.Size > l.memTables || m.Levels[0].Sublevels > maxLevel0
 	return l.long.Swap(long) && !long
 }
