@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,11 +11,15 @@ import (
 	"testing/synctest"
 )
 
-// fill writes until a write is refused, and returns the error.
+// fill writes what cannot be compressed until a write is refused, and returns
+// the error.
 func fill(l *load, e *engine) error {
+	rng := rand.NewChaCha8([32]byte{})
 	for i := 0; ; i++ {
 		key := fmt.Sprintf("fill/%06d", i)
-		value := strings.Repeat(key, 3000)
+		noise := make([]byte, 30_000)
+		rng.Read(noise)
+		value := string(noise)
 		if err := put(e, key, value); err != nil {
 			return err
 		}

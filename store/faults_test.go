@@ -65,6 +65,67 @@ func TestFaultIsReportedOnce(t *testing.T) {
 	})
 }
 
+// TestFrozenDiskKeepsWhatPebbleTakesForObsolete fails the MANIFEST's edit of
+// a compaction. Pebble goes on as if it were there, and removes the tables
+// that were compacted; the next open needs them.
+func TestFrozenDiskKeepsWhatPebbleTakesForObsolete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSickDisk()
+		e := mustOpen(t, "store", smallEngine(d))
+		l := &load{acked: map[string]string{}}
+		l.run(e, 3)
+		ok(t, e.DB.Flush())
+		l.run(e, 3) // the same keys: once they are flushed too, Pebble compacts
+		var edits atomic.Int32
+		edit := failing(syscall.EIO, "MANIFEST", errorfs.OpFileWrite)
+		d.sicken(func(n int64, op errorfs.Op) error {
+			if err := edit(n, op); err != nil && edits.Add(1) > 1 {
+				return err // not the flush's, but what comes after
+			}
+			return nil
+		})
+		changed := e.faults.change()
+		ok(t, e.DB.Flush())
+		for e.fault() == nil {
+			<-changed
+			changed = e.faults.change()
+		}
+		must(t, e.admit(), ErrHalted, syscall.EIO)
+		l.check(t, e, "halted")
+		must(t, e.Close(), ErrHalted)
+		e = mustOpen(t, "store", smallEngine(d.cut(100)))
+		l.check(t, e, "opened again")
+		ok(t, e.Close())
+	})
+}
+
+// TestBallastSavesTheLog has a disk on which a WAL finds no room until the
+// ballast is gone.
+func TestBallastSavesTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSickDisk()
+		e := mustOpen(t, "store", smallEngine(d))
+		var gone atomic.Bool
+		noRoom := failing(syscall.ENOSPC, ".log", errorfs.OpFileWrite)
+		d.sicken(func(n int64, op errorfs.Op) error {
+			if op.Kind == errorfs.OpRemove && strings.HasSuffix(op.Path, ballastFile) {
+				gone.Store(true)
+			}
+			if gone.Load() {
+				return nil
+			}
+			return noRoom(n, op)
+		})
+		ok(t, put(e, "a", "1"))
+		if !gone.Load() {
+			t.Fatal("the ballast was not given up")
+		}
+		ok(t, put(e, "b", "2")) // there is room for it again
+		ok(t, e.fault())
+		ok(t, e.Close())
+	})
+}
+
 // givesUpInFlush returns an engine that is not open, whose Pebble will call
 // Fatalf in its n-th flush: on a goroutine of its own, with its locks held.
 // The first one comes in Open.
