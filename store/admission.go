@@ -17,12 +17,12 @@ func (e *engine) fault() error { return e.faults.fatal() }
 // write, and without a lock that readers want.
 func (e *engine) admit() error {
 	for {
-		change := e.faults.change() // taken before the states are looked at
-		if err := e.health(); err != nil {
+		if err := e.health(); err != nil || !e.backlog.long.Load() {
 			return err
 		}
-		if !e.backlog.long.Load() {
-			return nil
+		change := e.faults.change() // taken before the states are looked at
+		if err := e.health(); err != nil || !e.backlog.long.Load() {
+			return err
 		}
 		<-change
 	}

@@ -134,21 +134,23 @@ func (ns *Namespace) commitOwn(w *Write) (crdt.Dot, pending, error) {
 		ns.recent.add(commit, w.Ops[i].Key)
 	}
 	if w.Buffered {
-		return dot, pending{commit: commit}, b.Close()
+		b.Close() // cannot fail once it was applied
+		return dot, pending{commit: commit}, nil
 	}
 	return dot, pending{commit, b}, nil
 }
 
 // checkWriter returns an error if a transaction of the given writer, or of
-// any if that is zero, cannot be committed now.
+// any if that is zero, cannot be committed now. The caller holds commits.
 func (ns *Namespace) checkWriter(w crdt.WriterID) error {
-	now := ns.Writer()
+	now := ns.history.visible.own.Writer
+	if ns.history.visible.own.Seq == 0 {
+		now = ns.Writer()
+	}
 	if w != now && w != (crdt.WriterID{}) {
 		return fmt.Errorf("%w: writer %s has ended", ErrConflict, w)
 	}
-	ns.state.Lock()
-	defer ns.state.Unlock()
-	return ns.gone
+	return nil
 }
 
 // disown gives up the writer of a commit that failed, if it was its first:

@@ -31,7 +31,7 @@ func newSyncer(e *engine, delay time.Duration) *syncer {
 // add asks for an fsync of what is visible in ns: at once if urgent, else
 // within the delay.
 func (s *syncer) add(ns *Namespace, urgent bool) {
-	known := ns.unsynced.Swap(true)
+	known := ns.unsynced.Load() || ns.unsynced.Swap(true)
 	if known && !urgent {
 		return
 	}
