@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -79,6 +82,32 @@ func update(ctx context.Context, db *replica.DB, a address, fn func(tx crdt.Tx, 
 		return err
 	}
 	return ns.Update(ctx, func(tx *replica.Tx) error { return fn(tx, path) })
+}
+
+// updateType is update for a write or a deletion of one of the given types. It refuses a
+// path where only other types are: who writes there mistook the address. Two
+// types that nodes made concurrently both stay, and can both be written.
+func updateType(ctx context.Context, db *replica.DB, a address, fn func(tx crdt.Tx, p crdt.Path) error, kinds ...crdt.Type) error {
+	return update(ctx, db, a, func(tx crdt.Tx, p crdt.Path) error {
+		span, err := p.Here()
+		if err != nil {
+			return err
+		}
+		var other []string
+		for leaf, err := range crdt.Leaves(tx, span) {
+			if err != nil {
+				return err
+			}
+			if slices.Contains(kinds, leaf.Type) {
+				return fn(tx, p)
+			}
+			other = append(other, leaf.Type.String())
+		}
+		if other != nil {
+			return fmt.Errorf("%s: %w: %s, not %s", a, crdt.ErrWrongType, strings.Join(other, " and "), kinds[0])
+		}
+		return fn(tx, p)
+	})
 }
 
 // view runs fn on the path of an address, on a snapshot.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"math/big"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -88,13 +90,39 @@ func answerCounter(v crdt.View, at address, p crdt.Path, out emit) error {
 }
 
 func runCounterAdd(ctx context.Context, db *replica.DB, args counterArgs, out emit) error {
-	err := update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
-		return crdt.CounterAt(p).Add(tx, args.Delta)
-	})
+	err := updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+		return addWithin(tx, crdt.CounterAt(p), args.Delta)
+	}, crdt.TypeCounter)
 	if err != nil {
 		return err
 	}
-	return runCounterGet(ctx, db, args.address, out)
+	err = runCounterGet(ctx, db, args.address, out)
+	if errors.Is(err, crdt.ErrOverflow) {
+		return nil // added, on the way back into 64 bits
+	}
+	return err
+}
+
+// addWithin adds to a counter, and refuses to bring the value that this node
+// sees out of 64 bits: then the verb that failed has changed nothing. What
+// concurrent adds brought out of them can be brought back step by step.
+func addWithin(tx crdt.Tx, c crdt.Counter, delta int64) error {
+	before, err := c.Big(tx)
+	switch {
+	case errors.Is(err, crdt.ErrMissing):
+		before = new(big.Int)
+	case err != nil:
+		return err
+	}
+	if err := c.Add(tx, delta); err != nil {
+		return err
+	}
+	after, err := c.Big(tx)
+	if err != nil || after.IsInt64() || after.CmpAbs(before) < 0 {
+		return err
+	}
+	_, err = c.Get(tx) // says what the value would be, and where
+	return err
 }
 
 func runCounterGet(ctx context.Context, db *replica.DB, at address, out emit) error {
@@ -104,10 +132,10 @@ func runCounterGet(ctx context.Context, db *replica.DB, at address, out emit) er
 }
 
 func runCounterReset(ctx context.Context, db *replica.DB, at address, out emit) error {
-	err := update(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	err := updateType(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
 		there, err := crdt.CounterAt(p).Reset(tx)
 		return found(at, there, err)
-	})
+	}, crdt.TypeCounter)
 	if err != nil {
 		return err
 	}
@@ -115,8 +143,8 @@ func runCounterReset(ctx context.Context, db *replica.DB, at address, out emit) 
 }
 
 func runCounterDel(ctx context.Context, db *replica.DB, at address, _ emit) error {
-	return update(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
 		there, err := crdt.CounterAt(p).Delete(tx)
 		return found(at, there, err)
-	})
+	}, crdt.TypeCounter)
 }

@@ -39,14 +39,18 @@ func missingf(format string, args ...any) error {
 // exitCode returns the code that err ends the process with.
 func exitCode(err error) int {
 	var coded *codedError
+	var line *replica.ImportError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &coded):
 		return coded.code
+	case errors.As(err, &line):
+		return exitError // a path or value of the input, not of the command line
 	case errors.Is(err, crdt.ErrMissing), errors.Is(err, replica.ErrNoNamespace):
 		return exitMissing
-	case errors.Is(err, crdt.ErrPath), errors.Is(err, crdt.ErrValue), errors.Is(err, replica.ErrName):
+	case errors.Is(err, crdt.ErrPath), errors.Is(err, crdt.ErrValue), errors.Is(err, replica.ErrName),
+		errors.Is(err, replica.ErrOptions), errors.Is(err, replica.ErrCursor):
 		return exitUsage
 	}
 	return exitError

@@ -21,12 +21,12 @@ func minCommand(g *globals) *cobra.Command {
 
 func extremumHandlers() map[string]handler {
 	all := map[string]handler{}
-	for name, at := range map[string]func(crdt.Path) crdt.Extremum[crdt.Raw]{
-		"max": crdt.MaxAt[crdt.Raw], "min": crdt.MinAt[crdt.Raw],
-	} {
-		all[name+" set"] = verb(extremumSetter(at))
+	add := func(name string, kind crdt.Type, at func(crdt.Path) crdt.Extremum[crdt.Raw]) {
+		all[name+" set"] = verb(extremumSetter(kind, at))
 		all[name+" get"] = verb(extremumGetter(at))
 	}
+	add("max", crdt.TypeMax, crdt.MaxAt[crdt.Raw])
+	add("min", crdt.TypeMin, crdt.MinAt[crdt.Raw])
 	return all
 }
 
@@ -60,11 +60,11 @@ func extremumGet(g *globals, name string) *cobra.Command {
 
 // extremumSetter returns a verb that sets a number and answers with the
 // extreme one.
-func extremumSetter(at func(crdt.Path) crdt.Extremum[crdt.Raw]) func(context.Context, *replica.DB, valueArgs, emit) error {
+func extremumSetter(kind crdt.Type, at func(crdt.Path) crdt.Extremum[crdt.Raw]) func(context.Context, *replica.DB, valueArgs, emit) error {
 	return func(ctx context.Context, db *replica.DB, args valueArgs, out emit) error {
-		err := update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+		err := updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
 			return at(p).Set(tx, args.Value)
-		})
+		}, kind)
 		if err != nil {
 			return err
 		}

@@ -66,13 +66,13 @@ func flagVerb(g *globals, name string, cmd *cobra.Command, quiet bool) *cobra.Co
 
 func flagSetter(on bool) func(context.Context, *replica.DB, flagArgs, emit) error {
 	return func(ctx context.Context, db *replica.DB, args flagArgs, _ emit) error {
-		return update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+		return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
 			kind, err := flagPolicies.choose(tx, args.address, p, args.Policy)
 			if err != nil {
 				return err
 			}
 			return flagAt(kind, p).Set(tx, on)
-		})
+		}, crdt.TypeFlagEnable, crdt.TypeFlagDisable)
 	}
 }
 

@@ -52,9 +52,9 @@ comes behind all that its node had seen when it appended it.`,
 }
 
 func runLogAppend(ctx context.Context, db *replica.DB, args valueArgs, _ emit) error {
-	return update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
 		return crdt.LogAt[crdt.Raw](p).Append(tx, args.Value)
-	})
+	}, crdt.TypeLog)
 }
 
 func runLogList(ctx context.Context, db *replica.DB, at address, out emit) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,9 +55,20 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 missing.`,
 	root.PersistentFlags().StringVar(&g.dir, "dir", dir, "the node's directory (default from ANABRANCH_DIR)")
 	root.PersistentFlags().VarP(&g.output, "output", "o", "how to print")
 	root.AddCommand(commands(g)...)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%w", err) })
+	root.SetFlagErrorFunc(flagError)
 	asUsage(root)
 	return root
+}
+
+// flagError is a usage error; one about a negative number says how to pass it.
+func flagError(_ *cobra.Command, err error) error {
+	var unknown interface{ GetSpecifiedName() string }
+	if errors.As(err, &unknown) {
+		if name := unknown.GetSpecifiedName(); len(name) == 1 && name[0] >= '0' && name[0] <= '9' {
+			return usagef("%w (put '--' before the arguments where one is a negative number)", err)
+		}
+	}
+	return usagef("%w", err)
 }
 
 // asUsage makes every complaint about arguments a usage error, and an unknown

@@ -118,9 +118,9 @@ func addressCommand(g *globals, name string, cmd *cobra.Command, run func(*cobra
 }
 
 func runRegisterSet(ctx context.Context, db *replica.DB, args valueArgs, _ emit) error {
-	return update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
 		return crdt.RegisterAt[crdt.Raw](p).Set(tx, args.Value)
-	})
+	}, crdt.TypeRegister)
 }
 
 func runRegisterGet(ctx context.Context, db *replica.DB, at address, out emit) error {
@@ -134,10 +134,10 @@ func runRegisterGet(ctx context.Context, db *replica.DB, at address, out emit) e
 }
 
 func runRegisterDel(ctx context.Context, db *replica.DB, at address, _ emit) error {
-	return update(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
 		there, err := crdt.RegisterAt[crdt.Raw](p).Delete(tx)
 		return found(at, there, err)
-	})
+	}, crdt.TypeRegister)
 }
 
 func runRegisterConflicts(ctx context.Context, db *replica.DB, at address, out emit) error {

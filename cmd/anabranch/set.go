@@ -97,7 +97,7 @@ func setList(g *globals) *cobra.Command {
 }
 
 func runSetAdd(ctx context.Context, db *replica.DB, args setArgs, _ emit) error {
-	return update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
 		kind, err := setPolicies.choose(tx, args.address, p, args.Policy)
 		if err != nil {
 			return err
@@ -108,11 +108,11 @@ func runSetAdd(ctx context.Context, db *replica.DB, args setArgs, _ emit) error 
 			}
 		}
 		return nil
-	})
+	}, crdt.TypeSetAddWins, crdt.TypeSetRemWins)
 }
 
 func runSetRemove(ctx context.Context, db *replica.DB, args setArgs, _ emit) error {
-	return update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
 		kind, err := setPolicies.choose(tx, args.address, p, args.Policy)
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func runSetRemove(ctx context.Context, db *replica.DB, args setArgs, _ emit) err
 			}
 		}
 		return nil
-	})
+	}, crdt.TypeSetAddWins, crdt.TypeSetRemWins)
 }
 
 func runSetList(ctx context.Context, db *replica.DB, args setArgs, out emit) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -23,7 +24,9 @@ func versionCommand(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			row := buildVersion()
 			p := newPrinter(cmd.OutOrStdout(), g.output)
-			if err := p.row(row, row.Version, "anabranch "+row.Version, row.Revision, row.Go, row.Platform); err != nil {
+			cells := []string{"anabranch " + row.Version, row.Revision, row.Go, row.Platform}
+			cells = slices.DeleteFunc(cells, func(s string) bool { return s == "" }) // a test or a copy has no revision
+			if err := p.row(row, row.Version, cells...); err != nil {
 				return err
 			}
 			return p.flush()
