@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -145,8 +146,10 @@ func (s *socketServer) serve(conn net.Conn) {
 		_ = enc.Encode(socketReply{Error: fmt.Sprintf("this daemon has no verb %q (is it of an older release?)", req.Verb), Code: exitUsage})
 		return
 	}
-	in := io.MultiReader(dec.Buffered(), conn)
-	if !req.Input {
+	in := bufio.NewReader(io.MultiReader(dec.Buffered(), conn))
+	if req.Input {
+		_, _ = in.ReadByte() // the end of the request's line; an error comes again
+	} else {
 		go func() { // the client says no more: an end of its side ends the verb
 			_, _ = io.Copy(io.Discard, conn)
 			cancel()
