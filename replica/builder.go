@@ -13,13 +13,8 @@ import (
 // Nothing is sent before it is on disk here.
 func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Built {
 	built := protocol.Built{Job: b.Job}
-	select {
-	case m.builds <- struct{}{}:
-		defer func() { <-m.builds }()
-	case <-ctx.Done():
-		built.Err = ctx.Err()
-		return built
-	}
+	m.builds <- struct{}{}
+	defer func() { <-m.builds }()
 	ns := b.Namespace.(*store.Namespace)
 	snap, err := ns.Snapshot()
 	if err != nil {
@@ -32,7 +27,12 @@ func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Bu
 	}
 	vector := snap.Vector()
 	built.To = ns.Normalize(vector)
-	send := func(f protocol.Frame) error { return l.outlet.send(ctx, f) }
+	send := func(f protocol.Frame) error {
+		// Others build while this one waits for its peer to read.
+		<-m.builds
+		defer func() { m.builds <- struct{}{} }()
+		return l.outlet.send(ctx, f)
+	}
 	news := protocol.Unintroduced(ns.Since(vector, b.From), b.Introduced)
 	if built.Introduced, built.Err = m.introduce(b.Number, news, send); built.Err != nil {
 		return built

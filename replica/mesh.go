@@ -45,8 +45,8 @@ type mesh struct {
 	totals  transport.LinkStats
 }
 
-// maxBuilds bounds the deltas that are built at a time, each of which holds a
-// snapshot and reads the disk: more would only take turns.
+// maxBuilds bounds the deltas for which the disk is read at a time: more would
+// only take turns.
 const maxBuilds = 8
 
 // startMesh begins to sync the namespaces given over a network, which the
