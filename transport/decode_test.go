@@ -206,6 +206,11 @@ func TestGrantsMatchNamespaces(t *testing.T) {
 			t.Errorf("the pattern %q was granted: %v", bad, err)
 		}
 	}
+	for _, read := range [][]string{{"b", "a"}, {"a", "a"}} { // not in normal form
+		if _, err := decodeGrants(appendGrants(nil, Grants{Read: read})); !errors.Is(err, ErrCredential) {
+			t.Errorf("grants of %q were decoded: %v", read, err)
+		}
+	}
 	messy, err := Grants{Read: []string{"b", "a", "b"}}.normal()
 	if err != nil || !slices.Equal(messy.Read, []string{"a", "b"}) {
 		t.Errorf("normal form %v, %v", messy, err)
@@ -243,6 +248,13 @@ func TestOddCertificatesAreNoCredential(t *testing.T) {
 		_, err := a.cluster.ParseCredential(tc.der)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tc.want)
+		}
+	}
+	for name, der := range map[string][]byte{
+		"a node's": fixedCertificate(t, time.Time{}), "a flipped bit": flip(a.cluster.der, -1), "nothing": nil,
+	} {
+		if _, err := ParseCluster(der); !errors.Is(err, ErrCredential) {
+			t.Errorf("%s was taken for an authority's: %v", name, err)
 		}
 	}
 	if cred, err := a.cluster.ParseCredential(fixedCertificate(t, time.Time{})); err != nil || cred.Node != crdt.NodeID(fixedKey(2).Public().(ed25519.PublicKey)) {

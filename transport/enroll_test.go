@@ -259,6 +259,20 @@ func TestGuessingIsLimited(t *testing.T) {
 	})
 }
 
+// A roomful of devices behind one address joins without a wait.
+func TestJoiningIsNotLimited(t *testing.T) {
+	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
+		d, room := w.desk(transport.Options{}), w.socket("10.3.0.1:1")
+		defer room.Close()
+		for range 40 {
+			token := d.invite(t, transport.InviteOptions{})
+			if _, _, err := transport.Join(soon(t), token, newKey(t), transport.JoinOptions{Conn: room}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // A stranger that asks nothing, or nonsense, is gone soon, and strangers are
 // few at a time.
 func TestAStrangerAtTheDeskIsBounded(t *testing.T) {

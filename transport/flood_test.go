@@ -100,7 +100,7 @@ func TestAThunderingHerdGetsIn(t *testing.T) {
 	bubble(t, simnet.Options{Jitter: 20 * time.Millisecond}, func(t *testing.T, w *world) {
 		hub := w.node(transport.Options{})
 		const herd = 300
-		up := make(chan error)
+		began, up := time.Now(), make(chan error)
 		for range herd {
 			q := w.node(transport.Options{})
 			go func() {
@@ -128,6 +128,9 @@ func TestAThunderingHerdGetsIn(t *testing.T) {
 			}
 		}
 		cancel()
+		if took := time.Since(began); took > 20*time.Second || hub.Held() != herd {
+			t.Errorf("%d of %d got in, in %v", hub.Held(), herd, took)
+		}
 	})
 }
 
@@ -145,6 +148,9 @@ func TestLinksLeaveNothingBehind(t *testing.T) {
 			from.Close(transport.CodeNone, "")
 			wantEnd(t, to, transport.CodeNone, true)
 			synctest.Wait()
+			if a.Held() > 0 || b.Held() > 0 {
+				t.Fatal("a link that has ended is held")
+			}
 		}
 		// A handshake that is given up, at any point of it.
 		for i := range 20 {

@@ -44,7 +44,7 @@ const (
 	// that. An acknowledgement is never answered, but there are at most two
 	// after the last packet received; probes make it more within the timeout.
 	stallPackets = 4
-	// blockedLooks is how many stall timeouts a sender waits for a peer that
+	// blockedLooks is how many stall timeouts a transfer waits for a peer that
 	// neither reads nor says anything: a minute, which is beyond what a busy
 	// disk takes.
 	blockedLooks = 4

@@ -43,8 +43,8 @@ type Options struct {
 	// smaller of both ends' counts. Default 5 minutes, or 3 keepalives.
 	IdleTimeout time.Duration
 	// StallTimeout ends a link that this node dialed, on which packets go
-	// out and none come in for so long: a partition. Where the peer reads
-	// nothing, that may be all, and it waits 4 times as long. Default 15 s.
+	// out and none come in for so long: a partition. A transfer during which
+	// neither side says anything ends after 4 times as long. Default 15 s.
 	StallTimeout time.Duration
 
 	// WindowBytes bounds what a peer may have in flight to this node, and so

@@ -114,7 +114,6 @@ func (q *QUIC) config(streams int64) *quic.Config {
 		MaxConnectionReceiveWindow:     window,
 		MaxIncomingStreams:             streams,
 		MaxIncomingUniStreams:          -1, // none
-		RequireStreamCreditRelease:     true,
 	}
 }
 

@@ -16,12 +16,14 @@ import (
 // and its repeats are how a peer that waits learns that the network is back.
 //
 // A sender whose peer has granted no more window sends nothing either, and
-// cannot tell a partition from a peer that does not read. It waits longer.
+// cannot tell a partition from a peer that does not read; and a receiver in
+// the middle of a frame need not have anything to send. They wait longer.
 type stallWatch struct {
 	mu             sync.Mutex
 	on             bool   // a look is due
 	again          bool   // something moved since the last one
-	blocked        int    // looks in a row that saw a Send wait and nothing else
+	halfway        bool   // the receiver waits for more of a frame
+	blocked        int    // looks in a row that heard nothing though something waited
 	sent, received uint64 // packets, when the watch last looked
 }
 
@@ -52,7 +54,7 @@ func (l *quicLink) look() {
 	w.mu.Lock()
 	heard, unanswered := stats.PacketsReceived != w.received, stats.PacketsSent-w.sent
 	w.sent, w.received = stats.PacketsSent, stats.PacketsReceived
-	waits := len(l.sending) > 0
+	waits := len(l.sending) > 0 || w.halfway
 	w.on, w.again = heard || w.again || waits, false
 	w.blocked++
 	if heard || !waits {
@@ -64,7 +66,7 @@ func (l *quicLink) look() {
 	case !heard && unanswered >= stallPackets:
 		_ = l.Close(CodeTimeout, "packets went unanswered for "+l.network.options.StallTimeout.String())
 	case blocked >= blockedLooks:
-		_ = l.Close(CodeTimeout, "nothing was read or heard for "+(blockedLooks*l.network.options.StallTimeout).String())
+		_ = l.Close(CodeTimeout, "nothing was heard for "+(blockedLooks*l.network.options.StallTimeout).String())
 	case on:
 		time.AfterFunc(l.network.options.StallTimeout, l.look)
 	}
@@ -76,9 +78,17 @@ type watchedReader struct{ link *quicLink }
 
 // Read implements io.Reader.
 func (r watchedReader) Read(p []byte) (int, error) {
+	r.link.stall.wait(r.link.frames.read > 0)
 	n, err := r.link.stream.Read(p)
 	if n > 0 {
 		r.link.watch()
 	}
 	return n, err
+}
+
+// wait notes whether the receiver has a part of a frame.
+func (w *stallWatch) wait(halfway bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.halfway = halfway
 }

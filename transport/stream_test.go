@@ -97,8 +97,8 @@ func TestAWrongPrefaceIsNoLink(t *testing.T) {
 	}
 }
 
-// A link is one stream: more are not granted, of no kind, and a stream that
-// ends makes no room for another.
+// A link is one stream: more are not granted, of no kind. One that ends is the
+// end of the link, so it makes no room for another.
 func TestAPeerMayOpenOneStream(t *testing.T) {
 	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
 		conn, _, l := w.enrolled(w.node(transport.Options{}))

@@ -82,60 +82,6 @@ func TestADialThatNobodyAnswersEnds(t *testing.T) {
 	})
 }
 
-// A partition is noticed by the end that dialed, while it sends something.
-func TestAStalledLinkEnds(t *testing.T) {
-	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
-		a, b := w.node(transport.Options{}), w.node(transport.Options{})
-		from, to := link(t, a, b)
-		exchange(t, from, to)
-		time.Sleep(time.Minute)
-		w.net.Cut(a.Addr(), b.Addr())
-		time.Sleep(time.Minute)
-		cut := time.Now()
-		send(t, from, "into the void")
-		wantEnd(t, from, transport.CodeTimeout, false)
-		if took := time.Since(cut); took < 15*time.Second || took > 31*time.Second {
-			t.Errorf("it took %v", took)
-		}
-		w.net.Heal(a.Addr(), b.Addr())
-		from, to = link(t, a, b)
-		exchange(t, from, to)
-	})
-}
-
-// A reader that pauses is no stall; a cut is one, whichever way things move.
-func TestATransferThatStallsInTheMiddleEnds(t *testing.T) {
-	for name, dialerSends := range map[string]bool{"sending": true, "receiving": false} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
-				small := transport.Options{WindowBytes: 256 << 10}
-				a, b := w.node(small), w.node(small)
-				dialer, acceptor := link(t, a, b)
-				from, to := dialer, acceptor
-				if !dialerSends {
-					from, to = acceptor, dialer
-				}
-				go from.Send(t.Context(), make([]byte, transport.MaxFrameBytes))
-				time.Sleep(40 * time.Second) // the window is full
-				go to.Receive(t.Context())
-				time.Sleep(55 * time.Millisecond)
-				cut := time.Now()
-				w.net.Cut(a.Addr(), b.Addr())
-				for {
-					if err := dialer.Send(t.Context(), []byte("x")); err != nil {
-						wantError(t, err, transport.CodeTimeout)
-						break
-					}
-					time.Sleep(time.Second)
-				}
-				if took := time.Since(cut); took < 15*time.Second || took > 76*time.Second {
-					t.Errorf("it took %v", took)
-				}
-			})
-		})
-	}
-}
-
 // A quiet link stays, and sends nothing: no timer, no packet.
 func TestAQuietLinkIsSilentUntilItsIdleTimeout(t *testing.T) {
 	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
