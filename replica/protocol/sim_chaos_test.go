@@ -118,6 +118,9 @@ func (w *simWorld) settle() {
 		if !w.redial() && !w.fireTimers() {
 			break
 		}
+		if w.ticks++; w.ticks > 1000 {
+			w.failf("timers fire for ever, at %d ms", w.now-w.healed)
+		}
 		if w.quietMillis = w.now - w.healed; w.quietMillis > 600_000 {
 			w.failf("not at rest after %d ms", w.quietMillis)
 		}

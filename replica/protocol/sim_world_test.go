@@ -33,6 +33,7 @@ type simWorld struct {
 	tree        []int         // for each node one before it, linked when all heals
 	wanted      [][2]*simNode // links that are dialed again when they break
 	dials       int
+	ticks       int   // of waiting for timers
 	quietMoves  int   // that it took to come to rest
 	quietMillis int64 // ... and time
 	healed      int64 // when the faults ended
