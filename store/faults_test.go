@@ -134,6 +134,7 @@ func givesUpInFlush(fs vfs.FS, n int) (*engine, *pebble.Options) {
 	o := smallEngine(fs)
 	e := &engine{faults: newFaults(nil), ballast: &ballast{fs: fs, name: "store/" + ballastFile}}
 	e.FS = newGuard(fs, e.faults)
+	e.backlog.memTables = maxMemTables * minMemTableBytes
 	options := e.pebbleOptions(o, minMemTableBytes, true)
 	options.EventListener.FlushBegin = func(pebble.FlushInfo) {
 		if n--; n == 0 {
