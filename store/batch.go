@@ -50,10 +50,10 @@ func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
 	return dot, bl.entry.finish(put)
 }
 
-// check refuses what could not be read again.
+// check refuses what could not be read again, here or at a peer.
 func (op *Op) check() error {
-	if len(op.Key) == 0 || len(op.Key) > crdt.MaxKeyBytes {
-		return fmt.Errorf("%w: key of %d bytes, want 1 to %d", crdt.ErrValue, len(op.Key), crdt.MaxKeyBytes)
+	if err := op.Key.Validate(); err != nil {
+		return err
 	}
 	if len(op.Value) > crdt.MaxValueBytes {
 		return fmt.Errorf("%w: %d bytes at %q, at most %d are allowed",

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"testing"
+
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -24,4 +26,60 @@ func OpenRaw(dir string, o Options) (db *pebble.DB, closeDB func() error, err er
 		return nil, nil, err
 	}
 	return e.DB, e.Close, nil
+}
+
+// RecentKeys is how many keys a transaction may be overtaken by.
+const RecentKeys = recentKeys
+
+// Build returns how many keys and bytes the batch of w has; it is not
+// committed.
+func (ns *Namespace) Build(t testing.TB, w *Write) (puts, bytes int) {
+	ns.commits.Lock()
+	defer ns.commits.Unlock()
+	b := ns.store.engine.DB.NewBatch()
+	defer b.Close()
+	if _, err := ns.buildOwn(b, w.Ops); err != nil {
+		t.Fatal(err)
+	}
+	return int(b.Count()), b.Len()
+}
+
+// Reads returns how many records were read one by one so far.
+func (ns *Namespace) Reads() int64 { return ns.reads.Load() }
+
+// FinishReading is Finish by reading every record, as if both sides had
+// written it, and in memory.
+func (in *Incoming) FinishReading(to crdt.Vector) (Applied, error) {
+	ns := in.ns
+	ns.applying.Lock()
+	defer ns.applying.Unlock()
+	a, err := ns.newApply(to)
+	if err != nil || a == nil {
+		return Applied{}, err
+	}
+	defer a.close()
+	a.touched.all = true
+	if err := sortUnique(in.entries); err != nil {
+		return Applied{}, err
+	}
+	m := newBatchMerge(a, in.entries)
+	defer m.discard()
+	if err := m.prepare(); err != nil {
+		return Applied{}, err
+	}
+	defer ns.store.users.Done()
+	return a.done, m.publish()
+}
+
+// VectorEntries returns how many entries of the vector are on disk.
+func (ns *Namespace) VectorEntries(t testing.TB) (n int) {
+	it, err := ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: ns.vectors[:], UpperBound: ns.vectors.end()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n
 }

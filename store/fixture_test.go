@@ -112,13 +112,26 @@ func commit(t tb, ns *store.Namespace, ops ...store.Op) crdt.Dot {
 	return d
 }
 
-// get returns the values at k.
-func get(t tb, ns *store.Namespace, k crdt.Key) (values []string) {
+func snapshot(t tb, ns *store.Namespace) *store.Snapshot {
 	t.Helper()
 	s, err := ns.Snapshot()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func snapshotNumber(t tb, ns *store.Namespace) uint64 {
+	t.Helper()
+	s := snapshot(t, ns)
+	defer s.Close()
+	return s.Number()
+}
+
+// get returns the values at k.
+func get(t tb, ns *store.Namespace, k crdt.Key) (values []string) {
+	t.Helper()
+	s := snapshot(t, ns)
 	defer s.Close()
 	rec, err := s.Get(k)
 	if err != nil {

@@ -213,7 +213,7 @@ func union(a, b crdt.Record) crdt.Record { return crdt.Join(a, crdt.Vector{}, b,
 // checkEntry refuses what no replica makes. What the events hold was checked
 // when they were decoded.
 func checkEntry(e *crdt.Entry) error {
-	if _, _, _, err := e.Key.Split(); err != nil {
+	if err := e.Key.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", crdt.ErrDelta, err)
 	}
 	if len(e.Record) == 0 {

@@ -46,7 +46,8 @@ type Namespace struct {
 	frozen  bool          // view stands for the present while tables are ingested
 	gone    error         // why the namespace takes no more calls
 
-	unsynced atomic.Bool // the syncer knows that there is something to sync
+	reads    atomic.Int64 // records read one by one
+	unsynced atomic.Bool  // the syncer knows that there is something to sync
 }
 
 // loadNamespace reads a namespace's vector and lineage.

@@ -95,6 +95,7 @@ func (s *Snapshot) Get(k crdt.Key) (crdt.Record, error) {
 
 // get reads one record.
 func (ns *Namespace) get(r pebble.Reader, k crdt.Key) (crdt.Record, error) {
+	ns.reads.Add(1)
 	value, closer, err := r.Get(ns.records.record(make([]byte, 0, prefixLen+len(k)), k))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
