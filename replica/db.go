@@ -33,7 +33,8 @@ type DB struct {
 
 	mu         sync.RWMutex
 	namespaces map[*store.Namespace]*Namespace
-	views      map[*View]struct{} // those that hold a snapshot
+	names      map[string]*Namespace // the same, by name
+	views      map[*View]struct{}    // those that hold a snapshot
 
 	// What syncs is told of namespaces: that one is here, is about to go,
 	// or that more of it is on disk. None may block. Nil: nobody syncs.
@@ -55,6 +56,7 @@ func Open(dir string, options Options) (*DB, error) {
 		dir: dir, options: options, log: options.Logger,
 		closing:    make(chan struct{}),
 		namespaces: map[*store.Namespace]*Namespace{},
+		names:      map[string]*Namespace{},
 		views:      map[*View]struct{}{},
 	}
 	self, err := loadSelf(dir, options)
@@ -138,6 +140,13 @@ func (d *DB) Namespace(name string) (*Namespace, error) {
 // Lookup returns the namespace called name if it is here, else an error that
 // wraps ErrNoNamespace.
 func (d *DB) Lookup(name string) (*Namespace, error) {
+	d.mu.RLock()
+	n := d.names[name]
+	d.mu.RUnlock()
+	if n != nil && d.gate.enter() == nil {
+		d.gate.leave()
+		return n, nil
+	}
 	return d.namespace(func() (*store.Namespace, error) { return d.store.Namespace(name) })
 }
 
@@ -173,7 +182,7 @@ func (d *DB) handle(s *store.Namespace) (n *Namespace, fresh bool) {
 		return n, false
 	}
 	n = &Namespace{db: d, store: s, gone: make(chan struct{}), watchers: map[*watcher]struct{}{}}
-	d.namespaces[s] = n
+	d.namespaces[s], d.names[s.Name()] = n, n
 	return n, true
 }
 
@@ -202,6 +211,7 @@ func (d *DB) retire(s *store.Namespace) {
 	d.mu.Lock()
 	n := d.namespaces[s]
 	delete(d.namespaces, s)
+	delete(d.names, s.Name())
 	d.mu.Unlock()
 	if n == nil {
 		return
@@ -214,11 +224,16 @@ func (d *DB) retire(s *store.Namespace) {
 	}
 }
 
-// track notes that v holds a snapshot, so that Close can let go of it.
-func (d *DB) track(v *View) {
+// track notes that v holds a snapshot, so that Close and Drop can let go of
+// it, and reports whether its namespace is still here.
+func (d *DB) track(v *View) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.views[v] = struct{}{}
+	here := d.namespaces[v.ns.store] != nil
+	if here {
+		d.views[v] = struct{}{}
+	}
+	return here
 }
 
 func (d *DB) untrack(v *View) {

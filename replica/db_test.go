@@ -176,6 +176,17 @@ func TestDropEndsOpenViews(t *testing.T) {
 	wantIs(t, err, ErrNoNamespace)
 }
 
+// TestNoViewOpensWhileItsNamespaceGoes looks into the midst of a Drop, which
+// would wait for such a view, and so for whatever its closure waits for.
+func TestNoViewOpensWhileItsNamespaceGoes(t *testing.T) {
+	ns := openNamespace(t)
+	ns.db.retire(ns.store)
+	wantIs(t, ns.View(t.Context(), func(*View) error { return nil }), ErrNoNamespace)
+	if err := ns.db.store.Drop("ns"); err != nil { // nothing is left open
+		t.Fatal(err)
+	}
+}
+
 func TestAClosedDatabaseSaysSo(t *testing.T) {
 	ns := openNamespace(t)
 	db := ns.db

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -187,6 +188,7 @@ func contend(t *testing.T, disturbed int, look func(tx *Tx) error) (runs int, er
 	t.Helper()
 	ns := openNamespace(t)
 	put(t, ns, "0", "a")
+	put(t, ns, "0", "z")
 	err = ns.Update(t.Context(), func(tx *Tx) error {
 		if err := look(tx); err != nil {
 			return err
@@ -212,6 +214,48 @@ func TestAConflictRunsTheClosureAgainAndThenAlone(t *testing.T) {
 	}
 }
 
+// TestATransactionThatMetConflictsRunsAlone reads what another goroutine
+// writes all the time, and waits for it to do so as long as that is possible.
+func TestATransactionThatMetConflictsRunsAlone(t *testing.T) {
+	ns := openNamespace(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	written := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for ctx.Err() == nil {
+			put(t, ns, "busy", "a")
+			select {
+			case written <- struct{}{}:
+			default:
+			}
+		}
+	})
+	runs := 0
+	err := ns.Update(t.Context(), func(tx *Tx) error {
+		runs++
+		if _, err := tx.Get(keyAt("a")); err != nil {
+			return err
+		}
+		if runs <= txTries {
+			<-written
+			<-written // this one began after the read
+		}
+		for i := range 5000 { // time enough to be overtaken
+			if _, err := tx.Get(keyAt("b", fmt.Sprint(i))); err != nil {
+				return err
+			}
+		}
+		return tx.Put(keyAt("result"), []byte(fmt.Sprint(runs)))
+	})
+	if err != nil || runs != txTries+1 {
+		t.Errorf("ran %d times (%v)", runs, err)
+	}
+	wantRead(t, ns, fmt.Sprint(runs), "result")
+	stop()
+	writer.Wait()
+}
+
 func TestOnlyWhatWasReadConflicts(t *testing.T) {
 	scan := func(s crdt.Span, most int) func(*Tx) error {
 		return func(tx *Tx) error {
@@ -225,6 +269,18 @@ func TestOnlyWhatWasReadConflicts(t *testing.T) {
 	}
 	last := func(s crdt.Span) func(*Tx) error {
 		return func(tx *Tx) error { _, _, err := tx.Last(s); return err }
+	}
+	many := func(at ...string) func(*Tx) error { // more than is told apart
+		return func(tx *Tx) (err error) {
+			one := func(k crdt.Key) error { return scan(crdt.Span{From: k, To: after(k)}, 0)(tx) }
+			for _, part := range at {
+				err = errors.Join(err, one(keyAt(part)))
+			}
+			for i := range maxTxReads / spanReads {
+				err = errors.Join(err, one(keyAt("c", fmt.Sprint(i))))
+			}
+			return err
+		}
 	}
 	before := func(look func(*Tx) error, k crdt.Key) func(*Tx) error {
 		return func(tx *Tx) error { return errors.Join(tx.Put(k, nil), look(tx)) }
@@ -244,9 +300,13 @@ func TestOnlyWhatWasReadConflicts(t *testing.T) {
 		{"a scan that stopped before it", 1, before(scan(crdt.AllKeys, 1), keyAt("Z"))},
 		{"a scan that stopped at it", 2, scan(crdt.AllKeys, 1)},
 		{"a scan elsewhere", 1, scan(none, 0)},
-		{"the last of all", 2, last(crdt.AllKeys)},
-		{"the last, which is an own write", 1, before(last(crdt.AllKeys), keyAt("b"))},
+		{"the last", 2, last(crdt.Span{To: keyAt("c")})},
+		{"the last, which is another", 1, last(crdt.AllKeys)},
+		{"the last, which is an own write", 1, before(last(crdt.Span{To: keyAt("c")}), keyAt("b"))},
 		{"the last elsewhere", 1, last(none)},
+		{"very much around it", 2, many("0", "b")},
+		{"very much from it on", 2, many("a")},
+		{"very much elsewhere", 1, many("b")},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -49,7 +49,10 @@ func (n *Namespace) snapshot() (*View, error) {
 		return nil, err
 	}
 	v := &View{ns: n, snap: snap}
-	n.db.track(v)
+	if !n.db.track(v) { // Drop waits for nobody who came after it
+		v.end(ErrNoNamespace)
+		return nil, n.failed("read", ErrNoNamespace)
+	}
 	return v, nil
 }
 

@@ -87,6 +87,18 @@ func TestAWatchTellsTheStateThenEachChange(t *testing.T) {
 	r.want("-a")
 }
 
+func TestAGroupIsInTheOrderOfPaths(t *testing.T) {
+	ns := openNamespace(t)
+	r := watch(t, ns, WatchOptions{})
+	r.want()
+	var want []string
+	for i := range 30 {
+		put(t, ns, "v", "k", fmt.Sprintf("%02d", (i*7)%30))
+		want = append(want, fmt.Sprintf("k/%02d=v", i))
+	}
+	r.want(want...)
+}
+
 func TestAWatchOfNothingIsSyncedAtOnce(t *testing.T) {
 	ns := openNamespace(t)
 	r := watch(t, ns, WatchOptions{})
@@ -252,11 +264,13 @@ func TestAnUnusableCursorStartsAgain(t *testing.T) {
 	ahead := ns.Vector()
 	ahead.Advance(ns.store.Writer(), 7)
 	foreign := crdt.Vector{crdt.WriterID{1}: 1}
+	other := crdt.AppendUint(crdt.AppendUint(crdt.AppendArray(nil, cursorFields), cursorVersion), uint64(ns.store.Incarnation()+1))
 	later := crdt.AppendNil(crdt.AppendUint(crdt.AppendArray(nil, 2), cursorVersion+1))
 	for name, cursor := range map[string][]byte{
 		"before a drop":     r.cursor,
 		"ahead of us":       appendCursor(nil, ns.store, ahead),
 		"of another writer": appendCursor(nil, ns.store, foreign),
+		"of another time":   crdt.AppendVector(other, ns.Vector()),
 		"of a later format": later,
 	} {
 		t.Run(name, func(t *testing.T) {
