@@ -83,3 +83,16 @@ func (ns *Namespace) VectorEntries(t testing.TB) (n int) {
 	}
 	return n
 }
+
+// Staged returns how many keys are staged.
+func (s *Store) Staged(t testing.TB) (n int) {
+	it, err := s.engine.DB.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceStage}, UpperBound: []byte{spaceStage + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	return n
+}
