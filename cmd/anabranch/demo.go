@@ -47,10 +47,14 @@ func runDemo(cmd *cobra.Command, g *globals, keep bool) (err error) {
 	} else {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	f := &fleet{}
 	defer func() { err = errors.Join(err, f.stop()) }()
 	for _, name := range []string{"gateway", "camera", "kiosk"} {
-		f.nodes = append(f.nodes, &demoNode{name: name, dir: filepath.Join(dir, name)})
+		f.nodes = append(f.nodes, &demoNode{name: name, dir: filepath.Join(dir, name), binary: self})
 	}
 	if err := f.start(ctx); err != nil {
 		return fmt.Errorf("start the fleet: %w", err)

@@ -22,6 +22,7 @@ type fleet struct{ nodes []*demoNode }
 type demoNode struct {
 	name    string
 	dir     string
+	binary  string // what runs it: this program
 	address string
 	process *exec.Cmd
 }
@@ -68,11 +69,7 @@ func (n *demoNode) admit(ctx context.Context, other *demoNode) error {
 
 // serve starts the process of n, and returns once it serves.
 func (n *demoNode) serve(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	n.process = exec.Command(self, "serve", "--dir", n.dir, "--listen", "127.0.0.1:0", "--namespace", demoNamespace)
+	n.process = exec.Command(n.binary, "serve", "--dir", n.dir, "--listen", "127.0.0.1:0", "--namespace", demoNamespace)
 	n.process.Stderr = os.Stderr
 	out, err := n.process.StdoutPipe()
 	if err != nil {
