@@ -74,4 +74,9 @@ func (p *printer) row(v any, raw string, cells ...string) error {
 
 // flush ends the table, which aligns its columns over all rows. A verb that
 // runs on calls it after each row.
-func (p *printer) flush() error { return p.table.Flush() }
+func (p *printer) flush() error {
+	if p.format != outputTable {
+		return nil
+	}
+	return p.table.Flush()
+}
