@@ -35,7 +35,7 @@ const patience = time.Minute
 //	stop DIR                       end it
 //	restart DIR                    both, if it runs
 //	same FILE...                   all files hold the same
-//	cursor                         put the cursor that was printed last into $CURSOR
+//	keep VAR REGEXP                put the first group of the last match in stdout into $VAR
 //
 // DIR is below $WORK; @node is meant where none is named.
 type scripts struct {
@@ -68,7 +68,7 @@ func (s *scripts) run(t *testing.T) {
 			"stop":    positive(stopCmd),
 			"restart": positive(restartCmd),
 			"same":    positive(same),
-			"cursor":  cursor,
+			"keep":    positive(keep),
 		},
 	})
 }
@@ -166,12 +166,12 @@ func until(ts *testscript.TestScript, args []string) {
 	}
 }
 
-func cursor(ts *testscript.TestScript, _ bool, _ []string) {
-	all := regexp.MustCompile(`"cursor":"([^"]+)"`).FindAllStringSubmatch(ts.ReadFile("stdout"), -1)
+func keep(ts *testscript.TestScript, args []string) {
+	all := regexp.MustCompile("(?m)"+args[1]).FindAllStringSubmatch(ts.ReadFile("stdout"), -1)
 	if len(all) == 0 {
-		ts.Fatalf("no cursor was printed")
+		ts.Fatalf("no match for %s", args[1])
 	}
-	ts.Setenv("CURSOR", all[len(all)-1][1])
+	ts.Setenv(args[0], all[len(all)-1][1])
 }
 
 func same(ts *testscript.TestScript, args []string) {

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// newFleet returns three nodes that are served by processes of their own, as
+// the demo's are, and have linked up.
+func newFleet(t *testing.T) (context.Context, *fleet) {
+	t.Helper()
+	binary, err := exec.LookPath("anabranch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	t.Cleanup(cancel)
+	f := &fleet{}
+	t.Cleanup(func() {
+		if err := f.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	root := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		f.nodes = append(f.nodes, &demoNode{name: name, dir: filepath.Join(root, name), binary: binary})
+	}
+	if err := f.start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return ctx, f
+}
+
+// digests returns the digest of every node.
+func (f *fleet) digests(t *testing.T) (all []string) {
+	t.Helper()
+	for _, n := range f.nodes {
+		all = append(all, do(t, n.dir, "digest", demoNamespace, "-o", "raw"))
+	}
+	return all
+}
+
+func TestParallelWritesRejoinToEqualDigests(t *testing.T) {
+	ctx, f := newFleet(t)
+	if err := f.each(ctx, "offline"); err != nil {
+		t.Fatal(err)
+	}
+	const rounds = 10
+	var writers sync.WaitGroup
+	for _, n := range f.nodes {
+		writers.Go(func() {
+			for i := range rounds {
+				for _, args := range [][]string{
+					{"register", "set", "edge/shared", fmt.Sprintf("%q", n.name)},
+					{"register", "set", fmt.Sprintf("edge/own/%s/%d", n.name, i), fmt.Sprint(i)},
+					{"counter", "add", "edge/count"},
+					{"set", "add", "edge/set", fmt.Sprint(i)},
+				} {
+					if r := runIn(n.dir, "", args...); r.code != exitOK {
+						t.Errorf("%s: %q: %s", n.name, args, r.stderr)
+					}
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if all := f.digests(t); all[0] == all[1] || all[1] == all[2] {
+		t.Errorf("digests %q, while parted and with different writes", all)
+	}
+	if _, err := f.rejoin(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if all := f.digests(t); all[0] != all[1] || all[1] != all[2] {
+		t.Errorf("digests %q, want them equal", all)
+	}
+	for _, n := range f.nodes {
+		if got := do(t, n.dir, "counter", "get", "edge/count"); got != fmt.Sprintln(3*rounds) {
+			t.Errorf("%s counts %s", n.name, got)
+		}
+	}
+}
+
+// A node is killed in the middle of writes, on disk and on the wire. What was
+// acknowledged, by this test's own record, is there after its restart, and
+// everywhere after the rejoin.
+func TestKilledNodeKeepsWhatItAcknowledged(t *testing.T) {
+	ctx, f := newFleet(t)
+	victim := f.nodes[1]
+	const writers, before = 4, 20
+	var acknowledged [writers][]string
+	var writing sync.WaitGroup
+	enough, stop := make(chan struct{}, writers), make(chan struct{})
+	for w := range writers {
+		writing.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				path := fmt.Sprintf("kept/%d/%d", w, i)
+				if runIn(victim.dir, "", "register", "set", "edge/"+path, fmt.Sprint(i)).code == exitOK {
+					acknowledged[w] = append(acknowledged[w], path)
+				}
+				if i == before {
+					enough <- struct{}{}
+				}
+			}
+		})
+	}
+	for range writers {
+		<-enough
+	}
+	victim.kill(t) // its writers go on
+	close(stop)
+	writing.Wait()
+	all := slices.Concat(acknowledged[:]...)
+	if len(all) < writers*before {
+		t.Fatalf("only %d writes were acknowledged", len(all))
+	}
+	if err := victim.serve(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.converge(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range f.nodes {
+		n.wantAll(t, all)
+	}
+	if all := f.digests(t); all[0] != all[1] || all[1] != all[2] {
+		t.Errorf("digests %q, want them equal", all)
+	}
+}
+
+// kill ends the process as a power cut does.
+func (n *demoNode) kill(t *testing.T) {
+	t.Helper()
+	if err := n.process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = n.process.Wait() // killed, as was asked
+}
+
+// wantAll fails for every path that n does not hold.
+func (n *demoNode) wantAll(t *testing.T, paths []string) {
+	t.Helper()
+	there := map[string]bool{}
+	err := call(context.Background(), n.globals(), "scan", address{Namespace: demoNamespace}, func(r leafRow) error {
+		there[r.Path] = true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range paths {
+		if !there[p] {
+			t.Errorf("%s lost %s, which was acknowledged", n.name, p)
+		}
+	}
+}
+
+func TestDemoTellsItsStory(t *testing.T) {
+	out, err := exec.Command("anabranch", "demo", "-o", "json").Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	count, digests := map[string]int{}, map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		var e struct {
+			Event   string            `json:"event"`
+			Digest  map[string]string `json:"digest"`
+			Rejoin  rejoin            `json:"rejoin"`
+			Outcome outcome           `json:"outcome"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		count[e.Event]++
+		switch e.Event {
+		case "digest":
+			digests[e.Digest["digest"]] = true
+		case "rejoin":
+			if e.Rejoin.Links != 3 || e.Rejoin.Bytes == 0 || e.Rejoin.Millis <= 0 {
+				t.Errorf("a rejoin of nothing: %s", line)
+			}
+		case "outcome":
+			if e.Outcome.Why == "" {
+				t.Errorf("no reason: %s", line)
+			}
+		}
+	}
+	for event, want := range map[string]int{
+		"chapter": 3, "write": len(connectedScenes()) + len(partedScenes()), "state": 3, "rejoin": 1,
+		"outcome": len(outcomes()), "conflict": 2, "digest": 3, "equal": 1,
+	} {
+		if count[event] != want {
+			t.Errorf("%d events %q, want %d", count[event], event, want)
+		}
+	}
+	if len(digests) != 1 {
+		t.Errorf("digests %v, want one", digests)
+	}
+}
