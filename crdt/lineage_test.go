@@ -109,6 +109,9 @@ func TestRestartsLeaveOneEntry(t *testing.T) {
 	if n := r.Lineage().Normalize(r.Vector()); len(n) != 1 || n[WriterID{200}] != 1 || len(r.Vector()) != 200 {
 		t.Fatalf("200 runs leave %v", n)
 	}
+	if got := r.Lineage().Get(WriterID{200}).Parents; !slices.Equal(got, []Dot{{WriterID{199}, 1}}) {
+		t.Fatalf("the last run's parents are %v, want the run before it alone", got)
+	}
 }
 
 // TestBranchesLeaveOneEntryEach: an image is started on three devices, and
