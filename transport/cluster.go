@@ -129,10 +129,10 @@ type Credential struct {
 // Certificate returns the certificate in DER, for others to verify. It is nil
 // for a credential that no certificate stands behind, as in simulations, and
 // must not be modified.
-func (c *Credential) Certificate() []byte { return c.der }
+func (c Credential) Certificate() []byte { return c.der }
 
 // ValidAt checks the time. The error wraps ErrExpired.
-func (c *Credential) ValidAt(now time.Time) error {
+func (c Credential) ValidAt(now time.Time) error {
 	if now.Before(c.NotBefore) || now.After(c.NotAfter) {
 		return fmt.Errorf("%w: node %s: valid from %s to %s, and the clock here says %s", ErrExpired, c.Node.Short(),
 			c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly), now.UTC().Format(time.RFC3339))

@@ -45,9 +45,10 @@
 // A link that has nothing to say is silent, and lives through any outage
 // shorter than its idle timeout. Packets that find no route are lost packets.
 // A partition is noticed by the end that dialed as soon as it has something to
-// say (stall.go); a peer that restarted says so at the first packet that it
-// does not know, of 43 bytes or more, because its key for that (RFC 9000, 10.3)
-// is derived from its node's key. A NAT between wants [Options].KeepAlive.
+// say (stall.go); a peer that restarted says so at the first packet on a link
+// that it does not know, if that is of 43 bytes or more (a frame of 16 or more
+// is), because its key for that (RFC 9000, 10.3) is derived from its node's
+// key. A NAT between wants [Options].KeepAlive.
 //
 // For bulk, let the kernel grant larger buffers than its default:
 //

@@ -127,11 +127,11 @@ func (i *Invite) join(ctx context.Context, t *quic.Transport, addr string, key e
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := t.Dial(ctx, at[0], config, &quic.Config{
+	conn, err := connect(ctx, t, at, config, &quic.Config{
 		HandshakeIdleTimeout: handshakeTimeout, MaxIncomingStreams: -1, MaxIncomingUniStreams: -1,
 	})
 	if err != nil {
-		return nil, nil, dialError(err)
+		return nil, nil, err
 	}
 	defer conn.CloseWithError(quic.ApplicationErrorCode(CodeNone), "")
 	answer, err := i.ask(ctx, conn)

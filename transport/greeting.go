@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 
 	"github.com/quic-go/quic-go"
@@ -81,23 +80,6 @@ func (q *QUIC) hear(ctx context.Context, stream *quic.Stream) error {
 		err = ErrSelf
 	}
 	return err
-}
-
-// dial makes a link with whoever listens at one address.
-func (q *QUIC) dial(ctx context.Context, at net.Addr) (*quicLink, error) {
-	conn, err := q.transport.Dial(ctx, at, q.dialTLS, q.config(-1))
-	if err != nil {
-		return nil, dialError(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, prefaceTimeout)
-	defer cancel()
-	l, err := q.introduce(ctx, conn)
-	if err != nil {
-		err = dialError(err)
-		_ = conn.CloseWithError(quic.ApplicationErrorCode(codeOf(err)), "")
-		return nil, err
-	}
-	return l, nil
 }
 
 // introduce sends our preface and waits for the acceptor's.

@@ -94,6 +94,9 @@ func (i *Invites) Invite(o InviteOptions) (*Invite, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.TTL < 0 {
+		return nil, fmt.Errorf("an invite that is good for %v", o.TTL)
+	}
 	if o.TTL == 0 {
 		o.TTL = defaultInviteTTL
 	}

@@ -29,6 +29,11 @@ const (
 	handshakeTimeout = 5 * time.Second
 	// prefaceTimeout is the same for the exchange that follows it.
 	prefaceTimeout = 5 * time.Second
+	// dialStagger is how long an address has before the next one of the same
+	// host is tried beside it; RFC 8305 recommends it.
+	dialStagger = 250 * time.Millisecond
+	// maxDialAddrs bounds the addresses of one host that are tried.
+	maxDialAddrs = 8
 	// defaultIdleTimeout ends a link on which nothing was heard, where no
 	// keepalive is asked for. Longer than the pauses of a quiet fleet, since a
 	// new handshake costs 7 KB; dead peers are noticed sooner, by sending.
@@ -56,6 +61,8 @@ const (
 	// minWindowBytes is a window before traffic made it grow: two round
 	// trips fill the largest one.
 	minWindowBytes = 256 << 10
+	// leastWindowBytes bounds the option: less is a packet or two a round trip.
+	leastWindowBytes = 16 << 10
 	// maxWindowBytes bounds the option: a larger one outgrows a small device.
 	maxWindowBytes = 64 << 20
 

@@ -48,7 +48,7 @@ type Options struct {
 	StallTimeout time.Duration
 
 	// WindowBytes bounds what a peer may have in flight to this node, and so
-	// its memory per link. Default 1 MiB, at most 64 MiB.
+	// its memory per link: 16 KiB to 64 MiB. Default 1 MiB.
 	WindowBytes int
 	// MaxLinks bounds the connections accepted at a time. Default 4096.
 	MaxLinks int
@@ -92,8 +92,8 @@ func (o *Options) validate() error {
 		return errors.New("Registrar and Authority are given together or not at all")
 	case o.KeepAlive < 0 || o.IdleTimeout < 0 || o.StallTimeout < 0:
 		return errors.New("KeepAlive, IdleTimeout and StallTimeout must not be negative")
-	case o.WindowBytes < 0 || o.WindowBytes > maxWindowBytes:
-		return fmt.Errorf("WindowBytes is %d, 0 to %d are allowed", o.WindowBytes, maxWindowBytes)
+	case o.WindowBytes != 0 && (o.WindowBytes < leastWindowBytes || o.WindowBytes > maxWindowBytes):
+		return fmt.Errorf("WindowBytes is %d, %d to %d are allowed", o.WindowBytes, leastWindowBytes, maxWindowBytes)
 	case o.MaxLinks < 0:
 		return fmt.Errorf("MaxLinks is %d, and must not be negative", o.MaxLinks)
 	}

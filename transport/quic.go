@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 
 	"github.com/quic-go/quic-go"
@@ -130,49 +129,6 @@ func (q *QUIC) Accept(ctx context.Context) (Link, error) {
 	case <-q.context.Done():
 		return nil, fmt.Errorf("accept at %s: %w", q.Addr(), ErrClosed)
 	}
-}
-
-// Dial implements Network. A name with several addresses is tried at each in
-// turn.
-func (q *QUIC) Dial(ctx context.Context, addr string) (Link, error) {
-	addrs, err := resolve(ctx, addr)
-	if err != nil {
-		return nil, fmt.Errorf("dial %q: %w", addr, err)
-	}
-	var errs []error
-	for _, at := range addrs {
-		l, err := q.dial(ctx, at)
-		if err == nil {
-			return l, nil
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, fmt.Errorf("dial %s: %w", addr, errors.Join(errs...))
-}
-
-// resolve returns the UDP addresses behind host:port. The error wraps
-// ErrUnreachable if the address is well formed.
-func resolve(ctx context.Context, addr string) ([]*net.UDPAddr, error) {
-	host, service, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	out := make([]*net.UDPAddr, len(ips))
-	for i, ip := range ips {
-		out[i] = &net.UDPAddr{IP: ip.IP, Zone: ip.Zone, Port: port}
-	}
-	return out, nil
 }
 
 // CloseRevoked closes every link with a node that Options.Revoked names by
