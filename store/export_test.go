@@ -1,6 +1,7 @@
 package store
 
 import (
+	"iter"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -95,4 +96,18 @@ func (s *Store) Staged(t testing.TB) (n int) {
 		n++
 	}
 	return n
+}
+
+// Pairs yields all keys and values in Pebble.
+func (s *Store) Pairs(t testing.TB) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		it, err := s.engine.DB.NewIter(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer it.Close()
+		for ok := it.First(); ok && yield(it.Key(), it.Value()); {
+			ok = it.Next()
+		}
+	}
 }
