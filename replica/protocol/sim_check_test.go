@@ -30,8 +30,8 @@ func (n *simNode) checkMachine() {
 		}
 	}
 	for _, b := range n.builds {
-		if b.b.Told != nil && !b.b.Told.Equal(b.told) {
-			w.failf("%s: told changed while a delta was built", n.name())
+		if !b.b.Told.Equal(b.told) || !b.b.From.Equal(b.from) {
+			w.failf("%s: told or known changed while a delta was built", n.name())
 		}
 	}
 }

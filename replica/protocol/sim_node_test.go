@@ -66,7 +66,7 @@ func (n *simNode) execute(e Effect) {
 			l.queue(end, simFrame{frame: f, machine: true})
 		}
 	case Build:
-		n.builds = append(n.builds, &simBuild{node: n, b: e, told: e.Told.Clone()})
+		n.builds = append(n.builds, &simBuild{node: n, b: e, told: e.Told.Clone(), from: e.From.Clone()})
 	case Cancel:
 		n.cancel(e.Job)
 	case Apply:
@@ -160,7 +160,7 @@ func (n *simNode) drop(name string) {
 type simBuild struct {
 	node       *simNode
 	b          Build
-	told       crdt.Vector // as it was when the Build began
+	told, from crdt.Vector // as they were when the Build began
 	cancelled  bool
 	started    bool
 	frames     []simFrame
