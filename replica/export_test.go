@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -198,6 +199,47 @@ func TestOfConcurrentValuesTheLatestIsImported(t *testing.T) {
 	result, err := to.Import(t.Context(), strings.NewReader(text), ImportOptions{})
 	if err != nil || result.Conflicts != 1 {
 		t.Errorf("%+v (%v)", result, err)
+	}
+}
+
+// writerFunc is an io.Writer.
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func TestAnExportEndsWithItsContext(t *testing.T) {
+	ns := openNamespace(t)
+	for i := range 3 {
+		put(t, ns, "\x01", "k", fmt.Sprint(i))
+	}
+	why := errors.New("no more")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	lines := 0
+	err := ns.db.Export(ctx, writerFunc(func(b []byte) (int, error) {
+		if lines++; lines == 2 { // the header and the first record
+			cancel(why)
+		}
+		return len(b), nil
+	}))
+	wantIs(t, err, why)
+	if lines != 2 {
+		t.Errorf("%d lines", lines)
+	}
+}
+
+func TestAnExportEndsWithItsWriter(t *testing.T) {
+	ns := openNamespace(t)
+	put(t, ns, "\x01", "k")
+	full := errors.New("full")
+	for fails := 1; fails <= 2; fails++ {
+		lines := 0
+		err := ns.db.Export(t.Context(), writerFunc(func(b []byte) (int, error) {
+			if lines++; lines == fails {
+				return 0, full
+			}
+			return len(b), nil
+		}))
+		wantIs(t, err, full)
 	}
 }
 
