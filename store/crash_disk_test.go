@@ -10,9 +10,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/anabranch-db/anabranch/store"
 )
 
 // cutDisk is a disk in memory that tells when something is about to reach it,
@@ -26,6 +29,9 @@ type cutDisk struct {
 	before atomic.Pointer[func()]
 	every  bool
 	still  *stillFS
+
+	ops    atomic.Int64 // mutations so far
+	sickAt atomic.Int64 // the mutation from which on all fail; 0 is never
 }
 
 // kind is how strict a disk is about directories. A careless one forgets a
@@ -50,15 +56,20 @@ func (k kind) leftovers() []leftover {
 
 func newCutDisk(mem *vfs.MemFS, k kind, every bool) *cutDisk {
 	d := &cutDisk{mem: mem, every: every, still: &stillFS{FS: mem, kind: k}}
-	d.FS = errorfs.Wrap(d.still, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		sync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData
-		if sync || d.every && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+	d.FS = store.Hook(d.still, func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+			return nil
+		}
+		if n, at := d.ops.Add(1), d.sickAt.Load(); at > 0 && n >= at {
+			return syscall.EIO
+		}
+		if sync := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData; sync || d.every {
 			if before := d.before.Load(); before != nil {
 				(*before)()
 			}
 		}
 		return nil
-	}))
+	})
 	return d
 }
 

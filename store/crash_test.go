@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -70,6 +71,61 @@ func TestStoreThatKeepsLosingPowerConverges(t *testing.T) {
 	}
 }
 
+// TestFailingDiskTakesNothingThatWasPromised makes all mutations of the disk
+// fail from some moment on, in the middle of a trace. The store refuses
+// writes, but can be read, and closed; what a power cut would leave then is a
+// state between two commits that covers all that was promised.
+func TestFailingDiskTakesNothingThatWasPromised(t *testing.T) {
+	for at := int64(1); ; at += 1 + at/5 {
+		w := newCrashWorld(t, *crashSeed, false)
+		w.disk.sickAt.Store(w.disk.ops.Load() + at)
+		sick := w.stepUntilSick(*crashSteps)
+		w.readable()
+		w.mu.Lock()
+		p := w.acked.clone()
+		w.mu.Unlock()
+		err := w.store.Close()
+		if err == nil && !sick {
+			return // nothing was left to fail
+		}
+		if !errors.Is(err, store.ErrHalted) {
+			t.Fatalf("mutation %d failed, and Close says %v", at, err)
+		}
+		for _, left := range w.kind.leftovers() {
+			w.verifyCut(powerCut{left, w.disk.cut(left, uint64(at)), p})
+		}
+	}
+}
+
+// stepUntilSick takes steps until one fails, and reports whether one did.
+func (w *crashWorld) stepUntilSick(steps int) (sick bool) {
+	defer func() {
+		if p := recover(); p == errSick {
+			sick = true
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	for range steps {
+		w.step()
+	}
+	return false
+}
+
+// readable checks that reads go on: a namespace shows its last state.
+func (w *crashWorld) readable() {
+	w.t.Helper()
+	for name, incarnation := range w.acked.catalog {
+		ns, err := w.store.Namespace(name)
+		if err == nil {
+			err = w.lines[incarnation].head().differs(ns)
+		}
+		if err != nil {
+			w.t.Fatalf("%q cannot be read: %v", name, err)
+		}
+	}
+}
+
 // losePower goes on with what a cut leaves.
 func (w *crashWorld) losePower(left leftover) {
 	w.mu.Lock()
@@ -125,9 +181,10 @@ func (w *crashWorld) step() {
 	case n < 93:
 		w.ok(w.store.Flush())
 	case n < 95:
-		w.reopen()
-	case n < 97:
 		w.setLocal()
+	case w.disk.sickAt.Load() > 0: // what follows would leave the world unsure
+	case n < 97:
+		w.reopen()
 	default:
 		w.comeOrGo()
 	}
@@ -151,8 +208,10 @@ func (w *crashWorld) commit(ns *store.Namespace, buffered bool) {
 		ops = []store.Op{set(numbered(1000), fmt.Sprint(w.clock))}
 	}
 	d, err := ns.Commit(&store.Write{Ops: ops, Buffered: buffered})
+	if d.Seq > 0 { // also where its fsync failed: then it may be on disk
+		w.committed(ns, d, ops)
+	}
 	w.ok(err)
-	w.committed(ns, d, ops)
 	if !buffered {
 		w.promised(func(p *promise) {
 			v := p.durable[ns.Incarnation()].Clone()
@@ -207,7 +266,7 @@ func (w *crashWorld) pull(ns *store.Namespace, p *peer) {
 	from := w.peerNamespace(p, ns.Name())
 	done, err := deltaOf(w.t, from, ns.Vector()).applyOvertaken(ns, func() {
 		if w.rng.IntN(3) == 0 {
-			w.commit(ns, true)
+			w.overtake(ns)
 		}
 	})
 	w.ok(err)
@@ -218,6 +277,17 @@ func (w *crashWorld) pull(ns *store.Namespace, p *peer) {
 	if done.Changed {
 		w.lines[ns.Incarnation()].advance(func(m *model) { m.merge(p.models[ns.Name()]) })
 	}
+}
+
+// overtake commits in the middle of an apply. On a sick disk that fails, and
+// the apply is to find out by itself.
+func (w *crashWorld) overtake(ns *store.Namespace) {
+	defer func() {
+		if p := recover(); p != nil && p != errSick {
+			panic(p)
+		}
+	}()
+	w.commit(ns, true)
 }
 
 // peerPulls brings a peer what the store has; mostly only what is durable, as

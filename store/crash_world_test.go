@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -112,8 +114,14 @@ func (w *crashWorld) saw(what string, really bool) {
 	}
 }
 
+// errSick is what a step panics with when a sick disk ended it.
+var errSick = errors.New("the disk is sick")
+
 func (w *crashWorld) ok(err error) {
 	w.t.Helper()
+	if w.disk.sickAt.Load() > 0 && (errors.Is(err, store.ErrHalted) || errors.Is(err, syscall.EIO)) {
+		panic(errSick)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

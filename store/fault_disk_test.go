@@ -28,7 +28,7 @@ type sickDisk struct {
 
 func newSickDisk() *sickDisk {
 	d := &sickDisk{mem: vfs.NewCrashableMem()}
-	d.FS = errorfs.Wrap(d.mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	d.FS = Hook(d.mem, func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
@@ -37,8 +37,36 @@ func newSickDisk() *sickDisk {
 			return (*f)(n, op)
 		}
 		return nil
-	}))
+	})
 	return d
+}
+
+// Hook returns fs with something that is called before each operation. An
+// error of it takes the operation's place.
+func Hook(fs vfs.FS, before errorfs.InjectorFunc) vfs.FS {
+	return &hookedFS{FS: errorfs.Wrap(fs, before), inner: fs, before: before}
+}
+
+// hookedFS is an errorfs that also hooks the files which ReuseForWrite
+// returns: every WAL but the first ones.
+type hookedFS struct {
+	vfs.FS
+	inner  vfs.FS
+	before errorfs.InjectorFunc
+}
+
+func (h *hookedFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := h.before(errorfs.Op{Kind: errorfs.OpReuseForWrite, Path: old}); err != nil {
+		return nil, err
+	}
+	f, err := h.inner.ReuseForWrite(old, name, c)
+	if err != nil {
+		return nil, err
+	}
+	return errorfs.WrapFile(f, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		op.Path = name
+		return h.before(op)
+	})), nil
 }
 
 // sicken makes mutations fail as rule says, nil for none.
