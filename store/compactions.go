@@ -22,6 +22,7 @@ type compactions struct {
 
 	mu       sync.Mutex
 	running  bool
+	denied   bool           // somebody was turned away while running was set
 	failures uint           // in a row
 	notUntil time.Time      // the end of the pause after a failure
 	resuming bool           // a goroutine waits to grant what was denied
@@ -58,7 +59,8 @@ func (c *compactions) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || c.running {
-		return false, nil // Done grants the next one
+		c.denied = true
+		return false, nil // Done grants the next one, or grant that goes on
 	}
 	if c.holdLocked() {
 		return false, nil
@@ -107,21 +109,24 @@ func (c *compactions) finished(err error) {
 
 // grant runs the compaction that waits, if there is one and it may run.
 func (c *compactions) grant() {
-	c.mu.Lock()
-	if c.ended || c.running || c.holdLocked() {
-		c.mu.Unlock()
-		return
-	}
-	c.running = true
-	c.granting.Add(1)
-	c.mu.Unlock()
-	defer c.granting.Done()
-
-	// Pebble's locks come before ours.
-	if !c.db.Schedule(c) {
+	for again := true; again; {
 		c.mu.Lock()
-		c.running = false
+		if c.ended || c.running || c.holdLocked() {
+			c.mu.Unlock()
+			return
+		}
+		c.running, c.denied = true, false
+		c.granting.Add(1)
 		c.mu.Unlock()
+
+		again = false
+		if !c.db.Schedule(c) { // Pebble's locks come before ours
+			// What began to wait after Schedule had looked was denied.
+			c.mu.Lock()
+			c.running, again = false, c.denied
+			c.mu.Unlock()
+		}
+		c.granting.Done()
 	}
 }
 

@@ -68,6 +68,35 @@ func TestCompactionsRunOneAtATime(t *testing.T) {
 	})
 }
 
+// lateDB has a compaction to run just after it was asked and had none.
+type lateDB struct {
+	pebble.DBForCompaction
+	compactions *compactions
+	asked       int
+}
+
+func (d *lateDB) Schedule(pebble.CompactionGrantHandle) bool {
+	d.asked++
+	if d.asked == 1 {
+		if granted, _ := d.compactions.TrySchedule(); granted {
+			panic("granted while another one may run")
+		}
+		return false
+	}
+	return true
+}
+
+func TestACompactionThatComesWhileAskingIsNotForgotten(t *testing.T) {
+	c := newCompactions(newFaults(nil))
+	db := &lateDB{compactions: c}
+	c.Register(1, db)
+	c.Done()
+	if db.asked != 2 {
+		t.Fatalf("asked %d times: what began to wait meanwhile waits for ever", db.asked)
+	}
+	c.Unregister()
+}
+
 func TestCompactionsWaitForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, f := &waitingDB{}, newFaults(nil)
