@@ -79,7 +79,7 @@ func BenchmarkPingPong(b *testing.B) {
 }
 
 // compare runs traffic over both in turn, a few times each, since the machine
-// is shared, and reports the medians' ratio.
+// is shared, and reports the ratio of the sums.
 func compare(b *testing.B, size int, traffic func(ends, int) error) {
 	link, bare := linkEnds(b), bareEnds(b, size)
 	var linkTime, bareTime time.Duration

@@ -97,8 +97,9 @@ func (q *QUIC) introduce(ctx context.Context, conn *quic.Conn) (*quicLink, error
 	return q.newLink(conn, stream, true)
 }
 
-// newLink registers a link. It asks once more who the peer is: it may have
-// been revoked since the handshake.
+// newLink registers a link. It asks once more whether the peer is a member,
+// now that CloseRevoked can find the link: one of both sees a revocation that
+// was learned since the handshake.
 func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quicLink, error) {
 	peer, err := q.verifier.verify(conn.ConnectionState().TLS)
 	if err != nil {
@@ -122,6 +123,9 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quic
 		_ = surplus.Close(CodeDuplicate, "")
 	}
 	context.AfterFunc(conn.Context(), func() { q.forget(l) })
+	if q.options.Revoked(peer.Node) {
+		return nil, fmt.Errorf("%w: %s", ErrRevoked, peer.Node.Short())
+	}
 	return l, nil
 }
 

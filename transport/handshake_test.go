@@ -8,9 +8,12 @@ import (
 	"crypto/x509"
 	"math/big"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/transport"
+	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
 func TestALinkNamesBothEnds(t *testing.T) {
@@ -124,6 +127,36 @@ func TestARevokedNodeLosesItsLinkAndGetsNoOther(t *testing.T) {
 	wantError(t, err, transport.ErrRefused)
 	neverAccepts(t, b)
 }
+
+// A revocation may be learned at any moment of a handshake, and no moment lets
+// the node slip through.
+func TestARevocationDuringAHandshakeCounts(t *testing.T) {
+	for moment := range 3 {
+		bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
+			id := w.identity()
+			var b *transport.QUIC
+			asked := 0
+			b = w.node(transport.Options{Revoked: func(node crdt.NodeID) bool {
+				revoked := w.revoked.Revoked(node)
+				if asked++; asked == moment+1 {
+					w.revoke(node)
+					defer b.CloseRevoked()
+				}
+				return revoked
+			}})
+			if l, err := w.open(id, transport.Options{Revoked: nobody}).Dial(soon(t), b.Addr()); err == nil {
+				_, err = l.Receive(soon(t))
+				wantError(t, err, transport.CodeRevoked)
+			}
+			synctest.Wait()
+			if b.Held() > 0 {
+				t.Errorf("revoked at question %d, the node has a link", moment+1)
+			}
+		})
+	}
+}
+
+func nobody(crdt.NodeID) bool { return false }
 
 // A client that keeps everything it is given has nothing to resume with
 // (CVE-2025-68121: resumption after a change of trust).

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/anabranch-db/anabranch/transport"
@@ -43,7 +44,8 @@ func TestATransferThatStallsInTheMiddleEnds(t *testing.T) {
 				}
 				sent, received := make(chan error, 1), make(chan error, 1)
 				go func() { sent <- from.Send(t.Context(), make([]byte, transport.MaxFrameBytes)) }()
-				time.Sleep(40 * time.Second) // the window is full
+				time.Sleep(40 * time.Second)
+				synctest.Wait() // the window is full
 				go func() {
 					_, err := to.Receive(t.Context())
 					received <- err
