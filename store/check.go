@@ -100,6 +100,11 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 	defer snap.Close()
 	c := &checker{ctx: ctx, ns: ns, snap: snap, vector: snap.Vector(), seed: maphash.MakeSeed()}
 	c.hash.SetSeed(c.seed)
+	return errors.Join(c.run(), errors.Join(c.problems...))
+}
+
+// run returns what kept it from going on.
+func (c *checker) run() error {
 	c.lineage()
 	if err := c.reopening(); err != nil {
 		return err
@@ -109,16 +114,11 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 		return err
 	}
 	held, err := c.records()
-	if err != nil {
+	if err != nil || logged == held {
 		return err
 	}
-	if logged != held {
-		if err := c.unlogged(); err != nil {
-			return err
-		}
-		c.problem("the log finds %d events, the records have %d", logged.count, held.count)
-	}
-	return errors.Join(c.problems...)
+	c.problem("the log finds %d events, the records have %d", logged.count, held.count)
+	return c.unlogged()
 }
 
 func (c *checker) problem(format string, args ...any) {
