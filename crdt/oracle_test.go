@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -32,6 +33,8 @@ var (
 const maxTransactions = 64
 
 func TestOracleAgreesOnRandomHistories(t *testing.T) {
+	// Little is live here: do not collect it every 4 MB.
+	defer debug.SetGCPercent(debug.SetGCPercent(1600))
 	n := *oracleCount
 	if testing.Short() {
 		n = min(n, 5_000)
