@@ -16,10 +16,18 @@ import (
 	"github.com/anabranch-db/anabranch/store"
 )
 
-// watchedDisk calls made for each sorted table that is made for ingestion.
+// watchedDisk calls made for each sorted table that is made for ingestion, and
+// linked before one is ingested.
 type watchedDisk struct {
 	vfs.FS
-	made func()
+	made, linked func()
+}
+
+func (d *watchedDisk) Link(old, name string) error {
+	if d.linked != nil {
+		d.linked()
+	}
+	return d.FS.Link(old, name)
 }
 
 func (d *watchedDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
@@ -241,5 +249,34 @@ func TestOwnCommitsOvertakeAStagedDelta(t *testing.T) {
 	pull(t, from, ns)
 	if !slices.Equal(state(t, from), state(t, ns)) {
 		t.Error("they differ")
+	}
+}
+
+func TestReadersGoOnWhileTablesAreIngested(t *testing.T) {
+	f := &fleet{t: t}
+	from := f.openNamespace(2, vfs.NewMem())
+	commit(t, from, set(key("a"), "1"), set(key("b"), "2"))
+	d := deltaOf(t, from, nil)
+	disk := &watchedDisk{FS: vfs.NewMem()}
+	o := f.options(1, disk)
+	o.StageBytes = 1
+	ns := create(t, f.openWith(o))
+	commit(t, ns, set(key("a"), "ours"))
+	before := ns.Vector()
+	looked := 0
+	disk.linked = func() {
+		looked++
+		if v := get(t, ns, key("a")); !slices.Equal(v, []string{"ours"}) || !ns.Vector().Equal(before) {
+			t.Errorf("a reader sees %q at %v", v, ns.Vector())
+		}
+	}
+	old := snapshot(t, ns)
+	defer old.Close()
+	d.apply(t, ns)
+	if v := get(t, ns, key("a")); len(v) != 2 || looked == 0 {
+		t.Errorf("after %d looks there is %q", looked, v)
+	}
+	if rec, err := old.Get(key("a")); err != nil || len(rec) != 1 || !old.Vector().Equal(before) {
+		t.Errorf("a snapshot from before shows %v (%v)", rec, err)
 	}
 }
