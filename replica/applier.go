@@ -23,12 +23,14 @@ type applier struct {
 	deltas map[protocol.LinkID]*delta // of the applier's goroutine
 }
 
-// task is one of: a frame to apply, writer records to learn, a job to cancel.
-// release is called when the task's frame is done with.
+// task is one of: a frame to apply, writer records to learn, a job to cancel,
+// a link to forget, of which nothing follows. release is called when the
+// task's frame is done with.
 type task struct {
 	apply   *protocol.Apply
 	learn   *protocol.Learn
 	cancel  protocol.JobID
+	forget  protocol.LinkID
 	release func()
 }
 
@@ -105,7 +107,6 @@ func (a *applier) run() {
 		if closed {
 			return
 		}
-		a.forgetEnded()
 	}
 }
 
@@ -116,6 +117,11 @@ func (a *applier) do(t task) {
 	case t.learn != nil:
 		err := a.learn(t.learn)
 		a.mesh.inbox.post(protocol.Learned{Job: t.learn.Job, Err: err})
+	case t.forget != 0:
+		if d := a.deltas[t.forget]; d != nil {
+			d.abort()
+			delete(a.deltas, t.forget)
+		}
 	default:
 		for _, d := range a.deltas {
 			if d.job == t.cancel {
@@ -189,16 +195,6 @@ func (d *delta) abort() {
 		d.incoming = nil
 	}
 	d.decoder = protocol.DeltaDecoder{}
-}
-
-// forgetEnded lets go of the deltas of links that are no more.
-func (a *applier) forgetEnded() {
-	for id, d := range a.deltas {
-		if a.mesh.link(id) == nil {
-			d.abort()
-			delete(a.deltas, id)
-		}
-	}
 }
 
 func (a *applier) abortAll() {

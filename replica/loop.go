@@ -43,8 +43,9 @@ func (m *mesh) step(ev protocol.Event) {
 	case protocol.Closed:
 		defer m.stopApplier(ev.Namespace)
 	case protocol.LinkDown:
+		// Behind all that came from there, which may build on each other.
 		for _, a := range m.appliers {
-			a.wake() // to throw away what it had collected from there
+			a.enqueue(task{forget: ev.Link})
 		}
 	case protocol.Built:
 		m.jobs[ev.Job]() // releases its context

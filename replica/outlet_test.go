@@ -1,0 +1,87 @@
+package replica
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// slowConn is a link that sends a frame each time that somebody takes it.
+type slowConn struct {
+	transport.Link
+	sent chan []byte
+}
+
+func (c slowConn) Send(ctx context.Context, frame []byte) error {
+	select {
+	case c.sent <- append([]byte(nil), frame...):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// deltaFrames returns n frames that can be told apart by their sizes.
+func deltaFrames(t *testing.T, n int) (frames []protocol.Frame) {
+	t.Helper()
+	for i := range n {
+		enc := protocol.NewDeltaEncoder(protocol.Build{Number: 1}, func(f protocol.Frame) error {
+			frames = append(frames, f)
+			return nil
+		})
+		to := crdt.Vector{}
+		for w := range byte(i) {
+			to[crdt.WriterID{w}] = 1
+		}
+		if err := enc.Finish(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return frames
+}
+
+// An announcement that is made once a delta is built tells of more than the
+// delta holds: overtaking the delta's last frame it would make the receiver
+// believe that it has what it never got.
+func TestNoFrameOvertakesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		conn := slowConn{sent: make(chan []byte)}
+		o := newOutlet(conn, func() {})
+		go o.run(ctx)
+		frames := deltaFrames(t, 5)
+		var sizes []int
+		for _, f := range frames {
+			sizes = append(sizes, f.Len()+1) // and a sequence number
+		}
+		o.queue(frames[0])
+		synctest.Wait() // it is about to be sent
+		for _, f := range frames[1:3] {
+			if err := o.send(ctx, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.queue(frames[3])
+		blocked := make(chan error, 1)
+		go func() { blocked <- o.send(ctx, frames[4]) }()
+		synctest.Wait()
+		select {
+		case <-blocked:
+			t.Error("a third frame of a delta did not have to wait")
+		default:
+		}
+		for i, want := range sizes {
+			if got := len(<-conn.sent); got != want {
+				t.Errorf("frame %d has %d bytes, want %d: the order changed", i, got, want)
+			}
+		}
+		if err := <-blocked; err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
+}
