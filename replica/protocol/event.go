@@ -110,6 +110,8 @@ type Applied struct {
 }
 
 // Learned ends a Learn: exactly one for each, unless its namespace is Closed.
+// Those of one link and namespace come in the order of their Learns, so that a
+// record whose parents could not be kept is not taken for a forged one.
 type Learned struct {
 	Job JobID
 	// Err closes the link if only a faulty peer causes it (see ErrMalformed).

@@ -173,7 +173,14 @@ func (n *simNode) moves(ms []move) []move {
 			}
 		}
 	}
-	for i := range n.posts {
+	learned := false
+	for i, ev := range n.posts {
+		if _, ok := ev.(Learned); ok { // these keep their order, others do not
+			if learned {
+				continue
+			}
+			learned = true
+		}
 		ms = append(ms, move{kind: movePost, n: n, i: i})
 	}
 	for i, b := range n.builds {
