@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -21,6 +22,9 @@ func parseAddress(s string) (address, error) {
 	}
 	if ns == "" {
 		return address{}, usagef("address %q: the namespace is empty", s)
+	}
+	if !utf8.ValidString(s) {
+		return address{}, usagef("address %q: not UTF-8", s)
 	}
 	if _, err := crdt.ParsePath(path); err != nil {
 		return address{}, usagef("address %q: %w", s, err)

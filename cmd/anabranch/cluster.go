@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -112,6 +113,11 @@ of this node: those that it listens at, or --address.`,
 		Example: "  anabranch invite --valid 10m\n  anabranch invite --address hub.example:7600 --read 'models*' --write 'camera-*'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(args.Addresses) == 0 {
+				if err := g.awaitDaemon(cmd.Context()); err != nil {
+					return fmt.Errorf("%w, or say with --address where the token will be redeemed", err)
+				}
+			}
 			p := newPrinter(cmd.OutOrStdout(), g.output)
 			err := call(cmd.Context(), g, "invite", args, func(r inviteRow) error {
 				return p.row(r, r.Token, r.Token)

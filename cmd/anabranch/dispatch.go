@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/anabranch-db/anabranch/replica"
 )
@@ -20,23 +21,52 @@ type globals struct {
 	output outputFormat
 }
 
+const (
+	// maxWait is how long a command waits for a directory that another one
+	// has open, or for a daemon that starts or ends: they take milliseconds.
+	maxWait = 5 * time.Second
+	// retryEvery is how often it looks again.
+	retryEvery = 20 * time.Millisecond
+)
+
+// retry runs try until its error is not one that passes by itself, or
+// maxWait is at its end.
+func retry(ctx context.Context, passes error, try func() error) error {
+	for end := time.Now().Add(maxWait); ; {
+		err := try()
+		if !errors.Is(err, passes) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // dispatch runs a verb: on the daemon of the directory if one answers, else
 // on the directory itself, opened for as long as the verb takes.
 func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader, each func(json.RawMessage) error) error {
-	conn, err := dialDaemon(ctx, g.dir)
+	var conn net.Conn
+	var db *replica.DB
+	err := retry(ctx, replica.ErrInUse, func() (err error) {
+		conn, err = dialDaemon(ctx, g.dir)
+		if err == nil || !errors.Is(err, errNoDaemon) {
+			return err
+		}
+		if _, err := os.Stat(filepath.Join(g.dir, "FORMAT")); err != nil {
+			return missingf("no database in %s (make one with 'anabranch init --dir %s')", g.dir, g.dir)
+		}
+		db, err = replica.Open(g.dir, replica.Options{})
+		return err
+	})
 	switch {
-	case err == nil:
+	case err != nil:
+		return err
+	case conn != nil:
 		defer conn.Close()
 		return callDaemon(ctx, conn, req, in, each)
-	case !errors.Is(err, errNoDaemon):
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(g.dir, "FORMAT")); err != nil {
-		return missingf("no database in %s (make one with 'anabranch init --dir %s')", g.dir, g.dir)
-	}
-	db, err := replica.Open(g.dir, replica.Options{})
-	if err != nil {
-		return err
 	}
 	err = handlers()[req.Verb](ctx, db, req.Args, in, func(row any) error {
 		raw, err := json.Marshal(row)
@@ -46,6 +76,22 @@ func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader,
 		return each(raw)
 	})
 	return errors.Join(err, db.Close())
+}
+
+// awaitDaemon returns nil once a daemon serves the directory, for verbs that
+// are nothing without one.
+func (g *globals) awaitDaemon(ctx context.Context) error {
+	err := retry(ctx, errNoDaemon, func() error {
+		conn, err := dialDaemon(ctx, g.dir)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	if errors.Is(err, errNoDaemon) {
+		return fmt.Errorf("%w (start one with 'anabranch serve --dir %s')", err, g.dir)
+	}
+	return err
 }
 
 var errNoDaemon = errors.New("no daemon serves this directory")

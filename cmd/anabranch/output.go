@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 )
 
 // outputFormat is how rows are printed: for people, for programs, or the bare
@@ -68,8 +70,20 @@ func (p *printer) row(v any, raw string, cells ...string) error {
 		fmt.Fprintln(p.table, strings.ToUpper(strings.Join(p.heads, "\t")))
 		p.heads = nil
 	}
+	for i, c := range cells {
+		cells[i] = printable(c)
+	}
 	_, err := fmt.Fprintln(p.table, strings.Join(cells, "\t"))
 	return err
+}
+
+// printable quotes what a terminal would act on: names and values come from
+// any member.
+func printable(s string) string {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // flush ends the table, which aligns its columns over all rows. A verb that

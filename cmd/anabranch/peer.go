@@ -88,6 +88,9 @@ func offlineCommand(g *globals) *cobra.Command {
 		Example: "  anabranch offline",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := g.awaitDaemon(cmd.Context()); err != nil {
+				return err
+			}
 			return runQuiet(cmd, g, "offline", struct{}{})
 		},
 	}
@@ -100,6 +103,9 @@ func onlineCommand(g *globals) *cobra.Command {
 		Example: "  anabranch online",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := g.awaitDaemon(cmd.Context()); err != nil {
+				return err
+			}
 			return runQuiet(cmd, g, "online", struct{}{})
 		},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,7 +52,7 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	if _, err := os.Stat(g.dir); err != nil {
 		return missingf("no directory %s (make one with 'anabranch init' or 'anabranch join')", g.dir)
 	}
-	db, err := replica.Open(g.dir, replica.Options{Listen: args.listen, Peers: args.peers, Logger: log})
+	db, err := g.openServed(cmd.Context(), replica.Options{Listen: args.listen, Peers: args.peers, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -73,4 +74,17 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	fmt.Fprintf(cmd.OutOrStdout(), "serving %s as node %s at %s\n", g.dir, s.Node.Short(), s.Listen)
 	<-cmd.Context().Done()
 	return nil
+}
+
+// openServed opens the directory to serve it. A verb that has it open now is
+// waited for; another daemon is not.
+func (g *globals) openServed(ctx context.Context, o replica.Options) (db *replica.DB, err error) {
+	err = retry(ctx, replica.ErrInUse, func() (err error) {
+		if conn, err := dialDaemon(ctx, g.dir); err == nil {
+			return errors.Join(fmt.Errorf("%s is served by another daemon", g.dir), conn.Close())
+		}
+		db, err = replica.Open(g.dir, o)
+		return err
+	})
+	return db, err
 }
