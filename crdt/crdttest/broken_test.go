@@ -3,6 +3,7 @@ package crdttest
 import (
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"runtime"
 	"slices"
@@ -161,6 +162,12 @@ func winnerWithRemovals(rec crdt.Record) *crdt.Event {
 }
 
 func TestSuiteNamesTheLawThatABrokenLensBreaks(t *testing.T) {
+	// Some take hundreds of cases to show, whatever is asked for elsewhere.
+	asked := flag.Lookup("rapid.checks").Value.String()
+	if err := flag.Set("rapid.checks", fmt.Sprint(cases)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = flag.Set("rapid.checks", asked) }()
 	for _, c := range []struct {
 		name    string
 		law     Law
