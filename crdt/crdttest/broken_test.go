@@ -162,12 +162,7 @@ func winnerWithRemovals(rec crdt.Record) *crdt.Event {
 }
 
 func TestSuiteNamesTheLawThatABrokenLensBreaks(t *testing.T) {
-	// Some take hundreds of cases to show, whatever is asked for elsewhere.
-	asked := flag.Lookup("rapid.checks").Value.String()
-	if err := flag.Set("rapid.checks", fmt.Sprint(cases)); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = flag.Set("rapid.checks", asked) }()
+	tryAllCases(t)
 	for _, c := range []struct {
 		name    string
 		law     Law
@@ -232,6 +227,17 @@ func TestSuiteNamesTheLawThatABrokenLensBreaks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tryAllCases sets the number of cases for this test: some breaks take hundreds
+// to show, whatever is asked for.
+func tryAllCases(t *testing.T) {
+	t.Helper()
+	asked := flag.Lookup("rapid.checks").Value.String()
+	if err := flag.Set("rapid.checks", fmt.Sprint(cases)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set("rapid.checks", asked) })
 }
 
 func TestSuitePassesASoundLens(t *testing.T) { Run(t, sound(t)) }
