@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -217,6 +216,6 @@ func TestWritesAreRefusedOnceClosed(t *testing.T) {
 		ok(t, e.Close())
 	})
 	if after := runtime.NumGoroutine(); after > before {
-		t.Fatal(fmt.Sprintf("%d goroutines more", after-before))
+		t.Fatalf("%d goroutines more", after-before)
 	}
 }

@@ -71,11 +71,11 @@ func (q *QUIC) open() error {
 	if err != nil {
 		return err
 	}
-	conn := sturdy(q.options.Conn)
-	if conn == nil {
-		if conn, err = listenUDP(q.options.Listen); err != nil {
-			return err
-		}
+	conn := q.options.Conn
+	if conn != nil {
+		conn = sturdy(conn)
+	} else if conn, err = listenUDP(q.options.Listen); err != nil {
+		return err
 	}
 	q.dialTLS = linkConfig(q.identity, q.verifier)
 	var join *tls.Config

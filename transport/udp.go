@@ -52,7 +52,7 @@ func listenUDP(addr string) (*socket, error) {
 // must not complain either.
 func sturdy(conn net.PacketConn) net.PacketConn {
 	switch c := conn.(type) {
-	case nil, *socket:
+	case *socket:
 		return conn
 	case udpConn:
 		return &socket{udpConn: c}

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"fmt"
 	"testing"
 )
 
@@ -93,7 +92,7 @@ func TestInABusyMeshMostPayloadsCrossOnce(t *testing.T) {
 			total.deltas += w.stats.deltas
 		}
 		twice := float64(total.stale) / float64(total.events)
-		t.Log(fmt.Sprintf("%d nodes: %d deltas, %d events, %.0f%% of them known already", nodes, total.deltas, total.events, 100*twice))
+		t.Logf("%d nodes: %d deltas, %d events, %.0f%% of them known already", nodes, total.deltas, total.events, 100*twice)
 		if twice > 0.6 {
 			t.Errorf("%d nodes: %.0f%% of what crossed a link was known already", nodes, 100*twice)
 		}

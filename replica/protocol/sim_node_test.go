@@ -164,7 +164,6 @@ type simBuild struct {
 	cancelled  bool
 	started    bool
 	frames     []simFrame
-	introduced int // frames of frames that introduce writers
 	built      Built
 	vector     crdt.Vector
 	changes    int // of the namespace, at the snapshot
