@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,11 +98,11 @@ func against(b *testing.B, workers int, raw, ours func(rnd *rand.Rand) error) {
 
 // rawPut commits a batch of a record and a log entry, as a local put is one.
 func rawPut(db *pebble.DB, sync bool) func(*rand.Rand) error {
-	var mu sync32
+	var seq atomic.Uint64
 	return func(rnd *rand.Rand) error {
 		key := binary.BigEndian.AppendUint64(make([]byte, 0, 24), rnd.Uint64N(benchKeys))
 		key = append(key, "-of-size"...)
-		log := binary.BigEndian.AppendUint64(make([]byte, 0, 16), mu.next())
+		log := binary.BigEndian.AppendUint64(make([]byte, 0, 16), seq.Add(1))
 		value := make([]byte, benchValue+24)
 		batch := db.NewBatch()
 		defer batch.Close()
@@ -117,19 +118,6 @@ func rawPut(db *pebble.DB, sync bool) func(*rand.Rand) error {
 		}
 		return batch.Commit(o)
 	}
-}
-
-// sync32 counts.
-type sync32 struct {
-	mu sync.Mutex
-	n  uint64
-}
-
-func (s *sync32) next() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.n++
-	return s.n
 }
 
 func benchKey(rnd *rand.Rand) crdt.Key { return keyAt(fmt.Sprintf("%016d", rnd.Uint64N(benchKeys))) }
