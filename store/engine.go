@@ -215,36 +215,17 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 	return nil, openError(err)
 }
 
-// openDB is pebble.Open, but returns an error also where that panics, which
-// a damaged file can bring about, and where it would wait for ever for a
-// goroutine that gave up (Fatalf).
-func (e *engine) openDB(data string, o *pebble.Options) (*pebble.DB, error) {
-	type result struct {
-		db  *pebble.DB
-		err error
+// openDB is pebble.Open, but returns in any case.
+func (e *engine) openDB(data string, o *pebble.Options) (db *pebble.DB, err error) {
+	err = e.faults.unlessStuck(func() error {
+		opened, err := pebble.Open(data, o)
+		db = opened
+		return err
+	})
+	if err != nil {
+		return nil, err // and db may still be written
 	}
-	opened := make(chan result, 1)
-	go func() {
-		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				r.err = fmt.Errorf("%w: pebble panicked: %v", ErrDamaged, p)
-			}
-			opened <- r
-		}()
-		r.db, r.err = pebble.Open(data, o)
-	}()
-	for {
-		change := e.faults.change() // taken before the state is looked at
-		if e.faults.wedged.Load() {
-			return nil, e.faults.fatal()
-		}
-		select {
-		case r := <-opened:
-			return r.db, r.err
-		case <-change:
-		}
-	}
+	return db, nil
 }
 
 func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.Options {
@@ -309,10 +290,10 @@ func (e *engine) Close() error {
 		return nil
 	}
 	e.closed = true
-	if e.faults.wedged.Load() {
-		return e.faults.fatal() // the lock stays: so does the DB
+	err := e.faults.unlessStuck(e.DB.Close)
+	if errors.Is(err, errStuck) {
+		return errors.Join(e.faults.fatal(), err) // the lock stays: so does the DB
 	}
-	err := e.DB.Close()
 	if e.lock != nil {
 		err = errors.Join(err, e.lock.Close())
 	}

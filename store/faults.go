@@ -105,13 +105,44 @@ func (f *faults) Errorf(string, ...any) {}
 // On a goroutine of a caller of ours it returns: Pebble then returns too,
 // even with no error, and the engine looks at the fault before it says that a
 // write succeeded. A goroutine of Pebble's own must not go on; it ends here,
-// and the DB is left as it is at Close, since Pebble would wait for it.
+// and Open or Close leave the DB as it is, since Pebble would wait for it.
 func (f *faults) Fatalf(format string, args ...any) {
+	background := inBackground()
+	if background {
+		f.wedged.Store(true) // before anybody learns of the fault, and closes
+	}
 	f.freeze(fmt.Errorf("pebble: "+format, args...))
-	if inBackground() {
-		f.wedged.Store(true)
-		f.wake()
+	if background {
 		runtime.Goexit()
+	}
+}
+
+// errStuck says that Pebble waits for a goroutine that gave up.
+var errStuck = errors.New("pebble gave up: only a new process can open the store")
+
+// unlessStuck opens or closes Pebble. It returns also where that panics, which
+// a damaged file can bring about, and where it would wait for ever for a
+// goroutine that gave up: then with errStuck, and the call is left behind.
+func (f *faults) unlessStuck(call func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("pebble panicked: %v", p)
+			}
+		}()
+		done <- call()
+	}()
+	for {
+		change := f.change() // taken before the state is looked at
+		if f.wedged.Load() {
+			return errStuck
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-change:
+		}
 	}
 }
 
