@@ -45,6 +45,10 @@
 // closed under it. The one exception is a transaction that met conflicts
 // three times, and runs alone.
 //
+// DB, Namespace and View are safe for concurrent use; a Tx and a watch loop
+// belong to one goroutine. Options, results, events, statuses and errors are
+// plain values: share them as long as nobody writes to them.
+//
 // # What it does not do
 //
 // There are no transactions over several namespaces, and a namespace has no
