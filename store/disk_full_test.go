@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 // fill writes what cannot be compressed until a write is refused, and returns
@@ -115,4 +117,24 @@ func TestOpenOnADiskWithoutRoomSaysSo(t *testing.T) {
 		ok(t, put(e, "a", "1"))
 		ok(t, e.Close())
 	}
+}
+
+// TestOpenEndsWhereItsFlushFindsNoRoom has a WAL whose replay makes a table
+// that does not fit, not even without the ballast.
+func TestOpenEndsWhereItsFlushFindsNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSickDisk()
+		e := mustOpen(t, "store", smallEngine(d))
+		ok(t, put(e, "a", "1"))
+		ok(t, e.Close())
+		d.sicken(failing(syscall.ENOSPC, ".sst", errorfs.OpCreate, errorfs.OpFileWrite))
+		_, err := openEngine("store", smallEngine(d))
+		must(t, err, ErrDiskFull)
+		d.heal()
+		e = mustOpen(t, "store", smallEngine(d))
+		if v, err := get(e, "a"); v != "1" || err != nil {
+			t.Fatalf("%q, %v", v, err)
+		}
+		ok(t, e.Close())
+	})
 }

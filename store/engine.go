@@ -217,6 +217,8 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 
 // openDB is pebble.Open, but returns in any case.
 func (e *engine) openDB(data string, o *pebble.Options) (db *pebble.DB, err error) {
+	e.faults.hurry.Store(true)
+	defer e.faults.hurry.Store(false)
 	err = e.faults.unlessStuck(func() error {
 		opened, err := pebble.Open(data, o)
 		db = opened
@@ -283,6 +285,7 @@ func (e *engine) giveUpBallast() {
 // nothing.
 func (e *engine) Close() error {
 	e.faults.closed.Store(true)
+	e.faults.hurry.Store(true)
 	e.faults.wake()
 	e.gate.Lock()
 	defer e.gate.Unlock()

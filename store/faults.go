@@ -31,6 +31,7 @@ type faults struct {
 	frozen atomic.Bool           // set after cause
 	full   atomic.Bool
 	closed atomic.Bool // Close has begun
+	hurry  atomic.Bool // Open or Close waits for Pebble, which must not wait for room
 	wedged atomic.Bool // Pebble gave up on a background goroutine: it cannot be closed
 
 	mu      sync.Mutex

@@ -26,7 +26,8 @@ import (
 //     more writes: what gets to memory is bounded by what was in flight.
 //   - ENOSPC gives up the ballast and repeats the call once (vfs.OnDiskFull,
 //     below the guard). Where that was not enough, an essential file freezes
-//     the disk; a table fails, and the next flush waits for room.
+//     the disk; a table fails, and the next flush waits for room. While Open
+//     or Close waits for that flush, it too freezes the disk: they must end.
 type guard struct {
 	vfs.FS
 	faults *faults
@@ -60,7 +61,7 @@ func (g *guard) essential(name string) bool {
 // failed judges an error of a mutation, and reports whether Pebble must not
 // see it.
 func (g *guard) failed(op, name string, essential bool, err error) (hide bool) {
-	if !essential && errors.Is(err, syscall.ENOSPC) && !g.faults.closed.Load() {
+	if !essential && errors.Is(err, syscall.ENOSPC) && !g.faults.hurry.Load() {
 		g.faults.setFull(true)
 		g.stuck.Store(true)
 		return false
@@ -73,7 +74,7 @@ func (g *guard) failed(op, name string, essential bool, err error) (hide bool) {
 // again at once, for ever.
 func (g *guard) awaitRoom() {
 	change := g.faults.change() // taken before the states are looked at
-	if !g.stuck.Swap(false) || g.faults.closed.Load() || g.faults.frozen.Load() || !g.faults.full.Load() {
+	if !g.stuck.Swap(false) || g.faults.hurry.Load() || g.faults.frozen.Load() || !g.faults.full.Load() {
 		return
 	}
 	t := time.NewTimer(retryFlush)
