@@ -23,6 +23,7 @@ type crashWorld struct {
 	t      *testing.T
 	rng    *rand.Rand
 	kind   kind // of the disk
+	stage  int  // bytes from which on deltas are staged; 0 is anything
 	disk   *cutDisk
 	store  *store.Store
 	peers  [2]*peer
@@ -131,7 +132,9 @@ func (w *crashWorld) ok(err error) {
 // many deltas are staged and memtables fill.
 func (w *crashWorld) crashOptions(fs vfs.FS) store.Options {
 	o := w.options(0, fs)
-	o.StageBytes = []int{500, 5000, 1 << 20}[w.rng.IntN(3)]
+	if o.StageBytes = w.stage; w.stage == 0 {
+		o.StageBytes = []int{500, 5000, 1 << 20}[w.rng.IntN(3)]
+	}
 	o.MemTableBytes = 1 // the least
 	return o
 }
