@@ -45,9 +45,6 @@ type delta struct {
 // startApplier begins to apply what peers send of ns, until ns is dropped or
 // the mesh closes.
 func (m *mesh) startApplier(ns *store.Namespace) {
-	if m.appliers[ns] != nil {
-		return
-	}
 	a := &applier{
 		mesh: m, store: ns, ready: make(chan struct{}, 1),
 		deltas: map[protocol.LinkID]*delta{},
@@ -212,7 +209,7 @@ func (a *applier) learn(e *protocol.Learn) error {
 	}
 	for _, der := range certificates {
 		if err := a.mesh.roster.add(der); err != nil {
-			return fmt.Errorf("%w: %w", crdt.ErrWriterRecord, err)
+			return err
 		}
 	}
 	for _, rec := range records {

@@ -55,6 +55,7 @@ func Open(dir string, options Options) (*DB, error) {
 	d := &DB{
 		dir: dir, options: options, log: options.Logger,
 		closing:    make(chan struct{}),
+		membership: membership{entered: make(chan struct{})},
 		namespaces: map[*store.Namespace]*Namespace{},
 		names:      map[string]*Namespace{},
 		views:      map[*View]struct{}{},

@@ -101,14 +101,14 @@ func (d *dialer) connect(ctx context.Context) time.Duration {
 	conn, err := d.mesh.network.Dial(timeout, d.address)
 	cancel()
 	if err != nil {
-		d.note(crdt.NodeID{}, err)
-		if errors.Is(err, transport.ErrUntrusted) || errors.Is(err, transport.ErrRefused) || errors.Is(err, transport.ErrSelf) {
-			d.mesh.log.Warn("no link", "address", d.address, "cause", err)
+		if _, before := d.state(); before == nil || before.Error() != err.Error() {
+			d.mesh.log.Info("no link", "address", d.address, "cause", err)
 		}
+		d.note(crdt.NodeID{}, err)
 		return 0
 	}
 	d.note(conn.Peer().Node, nil)
-	l := d.mesh.attach(conn)
+	l := d.mesh.attach(ctx, conn)
 	if l == nil {
 		return 0
 	}

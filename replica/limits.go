@@ -1,5 +1,7 @@
 package replica
 
+import "time"
+
 // The bounds of this package. Those of keys, values and paths are crdt's.
 const (
 	// MaxTxOps bounds the records that one transaction writes. Each costs
@@ -64,4 +66,8 @@ const (
 	// maxSumDigits bounds a counter's value in an import: those of 128 bits,
 	// and a sign.
 	maxSumDigits = 40
+
+	// defaultKeepAlive keeps the mappings of NATs on the way, of which the
+	// shortest that are common last 30 seconds (RFC 9000, 10.1.2).
+	defaultKeepAlive = 25 * time.Second
 )

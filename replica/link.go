@@ -46,8 +46,9 @@ func newLink(m *mesh, id protocol.LinkID, conn transport.Link) *link {
 func (l *link) start() {
 	l.mesh.running.Go(l.receive)
 	l.mesh.running.Go(func() {
-		defer l.cancel() // and with it ends the receiver, which closes the link
-		l.outlet.run(l.ctx)
+		// Closed like this the link ends for the receiver as well.
+		err := l.outlet.run(l.ctx)
+		_ = l.conn.Close(transport.CodeGoingAway, err.Error())
 	})
 }
 

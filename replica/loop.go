@@ -23,6 +23,9 @@ func (m *mesh) loop() {
 			m.step(ev)
 		}
 		for _, ns := range marked {
+			if m.appliers[ns] == nil {
+				continue // dropped, and its name may be another's by now
+			}
 			m.step(protocol.Durable{Namespace: ns.Name(), Vector: ns.DurableVector()})
 		}
 	}
@@ -52,15 +55,10 @@ func (m *mesh) step(ev protocol.Event) {
 		delete(m.jobs, ev.Job)
 	}
 	effects := m.machine.Step(m.now(), ev)
-	frame, isFrame := ev.(protocol.Received)
-	if !isFrame {
-		m.execute(effects, func() {})
-		return
-	}
-	l, size := m.link(frame.Link), len(frame.Frame)
-	release := func() {
-		if l != nil {
-			l.budget.Release(int64(size))
+	release := func() {}
+	if ev, ok := ev.(protocol.Received); ok {
+		if l := m.link(ev.Link); l != nil {
+			release = func() { l.budget.Release(int64(len(ev.Frame))) }
 		}
 	}
 	if !m.execute(effects, release) {
@@ -89,7 +87,7 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 		case protocol.Learn:
 			kept = m.enqueue(e.Namespace, task{learn: &e, release: release})
 		case protocol.LearnRevocations:
-			m.learnRevocations(e)
+			m.revocations.put(e.Statements)
 		case protocol.Close:
 			m.closeLink(e)
 		case protocol.SetTimer:

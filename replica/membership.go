@@ -181,8 +181,8 @@ func (d *DB) addresses() ([]string, error) {
 // maxAdvertised bounds the addresses that an invite names by default.
 const maxAdvertised = 8
 
-// interfaceAddresses returns the addresses of this machine with a port, those
-// that others can reach first.
+// interfaceAddresses returns the addresses of this machine with a port: those
+// that others can reach, if there are any.
 func interfaceAddresses(port string) ([]string, error) {
 	all, err := net.InterfaceAddrs()
 	if err != nil {
@@ -199,8 +199,10 @@ func interfaceAddresses(port string) ([]string, error) {
 			far = append(far, net.JoinHostPort(n.IP.String(), port))
 		}
 	}
-	addrs := append(far, near...)
-	return addrs[:min(len(addrs), maxAdvertised)], nil
+	if len(far) == 0 {
+		far = near // a machine of its own: its nodes reach each other
+	}
+	return far[:min(len(far), maxAdvertised)], nil
 }
 
 // Revoke ends a node's membership for ever: every member closes its links and
@@ -222,11 +224,9 @@ func (d *DB) Revoke(node crdt.NodeID) error {
 	}
 	rev := d.authority.Revoke(node, d.options.Now())
 	if d.mesh != nil {
-		d.mesh.revoked(rev)
-		return nil
+		return d.mesh.revoked(rev)
 	}
-	_, err := d.roster.revoke(rev)
-	return err
+	return d.roster.revoke(rev)
 }
 
 // peersKey is where in the store's local values the peers are that AddPeer
@@ -234,20 +234,23 @@ func (d *DB) Revoke(node crdt.NodeID) error {
 const peersKey = "peers"
 
 // AddPeer keeps a link with the node at address, HOST:PORT, from now on and
-// after every restart. To add a peer twice does nothing.
+// after every restart with a network: a database that is opened without
+// Options.Listen, Peers and Network keeps no links. To add a peer twice does
+// nothing.
 func (d *DB) AddPeer(address string) error {
 	if err := checkAddress(address); err != nil {
 		return err
 	}
-	return d.changePeers(func(peers []string) []string {
-		if d.mesh != nil {
-			defer d.mesh.dial(address)
-		}
+	err := d.changePeers(func(peers []string) []string {
 		if slices.Contains(peers, address) {
 			return peers
 		}
 		return append(peers, address)
 	})
+	if err == nil && d.mesh != nil {
+		d.mesh.dial(address)
+	}
+	return err
 }
 
 // RemovePeer keeps no link with the node at address any longer, and closes

@@ -34,7 +34,8 @@ type mesh struct {
 	jobs     map[protocol.JobID]context.CancelFunc // builds that run
 	timer    *time.Timer
 
-	inbox inbox
+	inbox       inbox
+	revocations revocationQueue
 
 	mu      sync.Mutex
 	links   map[protocol.LinkID]*link
@@ -49,9 +50,8 @@ type mesh struct {
 // only take turns.
 const maxBuilds = 8
 
-// startMesh begins to sync the namespaces given over a network, which the
-// mesh closes.
-func startMesh(network transport.Network, node crdt.NodeID, roster *roster, namespaces []*store.Namespace, log *slog.Logger) *mesh {
+// newMesh returns a mesh over a network, which it closes.
+func newMesh(network transport.Network, node crdt.NodeID, roster *roster, log *slog.Logger) *mesh {
 	m := &mesh{
 		network: network, roster: roster, log: log, started: time.Now(),
 		builds: make(chan struct{}, maxBuilds),
@@ -63,25 +63,34 @@ func startMesh(network transport.Network, node crdt.NodeID, roster *roster, name
 		links:    map[protocol.LinkID]*link{},
 		dialers:  map[string]*dialer{},
 		changed:  make(chan struct{}),
+
+		revocations: make(revocationQueue, revocationPlaces),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.inbox.ready = make(chan struct{}, 1)
 	m.timer = time.AfterFunc(time.Hour, func() { m.inbox.post(protocol.Tick{}) })
 	m.timer.Stop()
+	return m
+}
+
+// start begins to sync the namespaces given.
+func (m *mesh) start(namespaces []*store.Namespace) {
 	for _, ns := range namespaces {
 		m.opened(ns)
 	}
 	m.running.Go(m.loop)
 	m.running.Go(m.accept)
-	return m
+	m.running.Go(m.learnRevocations)
 }
 
 // close ends all links, and returns when nothing of the mesh runs any more.
 func (m *mesh) close() error {
-	m.cancel()
+	m.mu.Lock()
+	m.cancel() // nothing more begins to run
+	m.mu.Unlock()
 	err := m.network.Close()
-	m.timer.Stop()
 	m.running.Wait()
+	m.timer.Stop()
 	return err
 }
 
@@ -108,29 +117,42 @@ func (m *mesh) accept() {
 		if err != nil {
 			return
 		}
-		m.attach(conn)
+		m.attach(m.ctx, conn)
 	}
 }
 
-// attach puts a link to use, or closes it if this node is offline or closing.
-func (m *mesh) attach(conn transport.Link) *link {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.offline || m.ctx.Err() != nil {
-		_ = conn.Close(transport.CodeGoingAway, "offline")
-		return nil
-	}
+// attach puts a link to use, or closes it if this node is offline, or if ctx
+// has ended: that of the mesh, or of who dialed.
+func (m *mesh) attach(ctx context.Context, conn transport.Link) *link {
 	peer := conn.Peer()
 	if m.roster.revoked(peer.Node) {
 		_ = conn.Close(transport.CodeRevoked, "")
 		return nil
 	}
-	m.roster.met(peer)
+	if err := m.roster.met(peer); err != nil {
+		m.log.Warn("a peer's certificate is not kept", "peer", peer.Node.Short(), "error", err)
+	}
+	l := m.admit(ctx, conn)
+	if l == nil {
+		_ = conn.Close(transport.CodeGoingAway, "offline")
+		return nil
+	}
+	m.log.Info("link up", "peer", peer.Node.Short(), "address", conn.RemoteAddr(), "dialed", conn.Dialed())
+	return l
+}
+
+// admit starts a link, unless there is to be none.
+func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.offline || ctx.Err() != nil {
+		return nil
+	}
 	m.lastID++
 	l := newLink(m, m.lastID, conn)
 	m.links[l.id] = l
 	m.linksChanged()
-	m.log.Info("link up", "peer", peer.Node.Short(), "address", conn.RemoteAddr(), "dialed", conn.Dialed())
+	peer := conn.Peer()
 	m.inbox.post(protocol.LinkUp{Link: l.id, Peer: peer.Node, Dialed: conn.Dialed(), Grants: grants{peer.Grants}})
 	l.start()
 	return l
@@ -139,10 +161,10 @@ func (m *mesh) attach(conn transport.Link) *link {
 // detach forgets a link that has ended.
 func (m *mesh) detach(l *link) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	delete(m.links, l.id)
 	addStats(&m.totals, l.conn.Stats())
 	m.linksChanged()
+	m.mu.Unlock()
 	m.log.Info("link down", "peer", l.peer.Short(), "cause", l.cause)
 }
 

@@ -45,7 +45,7 @@ type UpdateOptions struct {
 // three times in all. Then it runs alone, while every other commit of the
 // namespace waits. So fn may run more than once: its effects belong into the
 // transaction, or behind Update. And it must not update the same namespace by
-// another call, nor close the database: when it runs alone it would wait for
+// another call, nor drop it, nor close the database: when it runs alone it would wait for
 // itself. Writes of what was not read, such as a register's, never conflict.
 //
 // The cause of ctx is returned, and nothing has happened, if ctx is cancelled

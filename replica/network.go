@@ -20,6 +20,7 @@ type membership struct {
 	authority *transport.Authority // nil: kept elsewhere
 	invites   *transport.Invites   // nil with it
 	mesh      *mesh                // nil: without a network
+	entered   chan struct{}        // closed once mesh is set
 }
 
 // mayWrite returns an error that wraps ErrNotGranted if this node is a member
@@ -74,8 +75,10 @@ func (d *DB) enterNetwork() error {
 	if err != nil {
 		return errors.Join(err, network.Close())
 	}
-	d.mesh = startMesh(network, d.node, d.roster, namespaces, d.log)
+	d.mesh = newMesh(network, d.node, d.roster, d.log)
 	d.onOpened, d.onDropping, d.onDurable = d.mesh.opened, d.mesh.dropping, d.mesh.durable
+	close(d.entered)
+	d.mesh.start(namespaces)
 	for _, address := range append(saved, d.options.Peers...) {
 		d.mesh.dial(address)
 	}
@@ -111,19 +114,28 @@ func (d *DB) loadAuthority() (err error) {
 // knownAddresses are the peers that a node which joins here begins with: this
 // one, and those that it dials itself.
 func (d *DB) knownAddresses() []string {
+	// The network takes newcomers as soon as it is there.
+	select {
+	case <-d.entered:
+	case <-d.closing:
+		return nil
+	}
 	own, err := d.addresses()
 	if err != nil {
 		return nil
 	}
 	saved, _ := d.savedPeers() // without them the newcomer has us to begin with
-	return append(own, saved...)
+	return append(append(own, saved...), d.options.Peers...)
 }
 
 func (d *DB) openNetwork() (transport.Network, error) {
 	if d.options.Network != nil {
 		return d.options.Network, nil
 	}
-	o := transport.Options{Listen: d.options.Listen, Now: d.options.Now, Revoked: d.roster.revoked}
+	o := transport.Options{
+		Listen: d.options.Listen, Now: d.options.Now, Revoked: d.roster.revoked,
+		KeepAlive: d.options.KeepAlive,
+	}
 	if d.invites != nil {
 		o.Registrar, o.Authority = d.invites, d.authority
 	}

@@ -15,7 +15,7 @@ import (
 // its own on the operating system's files, and no network.
 type Options struct {
 	// Listen is the UDP address to take and make connections on, such as
-	// ":7600". Empty: none is taken, and those made leave from any port.
+	// ":7600". Empty, with Peers: any free port, on all interfaces.
 	Listen string
 	// Peers are addresses to keep connections with, beside those that
 	// AddPeer wrote down.
@@ -23,6 +23,11 @@ type Options struct {
 	// Network carries the connections in the place of QUIC; the database
 	// closes it. Nil: QUIC.
 	Network transport.Network
+
+	// KeepAlive is how often a quiet connection sends a packet, so that a
+	// NAT or firewall on the way does not forget it. Default: 25 seconds,
+	// which suits most. Negative: never.
+	KeepAlive time.Duration
 
 	// Identity is who the node is. Nil: whom the directory says, which gets
 	// a key of its own if it has none. Where FS is not the operating
@@ -75,6 +80,17 @@ func (o Options) validate() (Options, error) {
 		if p == "" {
 			return o, fmt.Errorf("%w: Peers[%d] is empty", ErrOptions, i)
 		}
+		if o.Network == nil {
+			if err := checkAddress(p); err != nil {
+				return o, fmt.Errorf("Peers[%d]: %w", i, err)
+			}
+		}
+	}
+	switch {
+	case o.KeepAlive == 0:
+		o.KeepAlive = defaultKeepAlive
+	case o.KeepAlive < 0:
+		o.KeepAlive = 0
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -82,13 +82,13 @@ func (o *outlet) wake() {
 	}
 }
 
-// run sends until ctx ends or sending fails.
-func (o *outlet) run(ctx context.Context) {
+// run sends until ctx ends or sending fails, and returns why.
+func (o *outlet) run(ctx context.Context) error {
 	for {
 		select {
 		case <-o.ready:
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
 		o.mu.Lock()
 		frames := o.frames
@@ -97,7 +97,7 @@ func (o *outlet) run(ctx context.Context) {
 		announced := false
 		for _, f := range frames {
 			if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame)); err != nil {
-				return
+				return err
 			}
 			if f.delta {
 				<-o.places
@@ -105,7 +105,10 @@ func (o *outlet) run(ctx context.Context) {
 				announced = true
 			}
 		}
-		if announced {
+		o.mu.Lock()
+		empty := o.bytes == 0
+		o.mu.Unlock()
+		if announced && empty {
 			o.flushed()
 		}
 	}

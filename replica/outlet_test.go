@@ -52,7 +52,7 @@ func TestNoFrameOvertakesAnother(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		conn := slowConn{sent: make(chan []byte)}
 		o := newOutlet(conn, func() {})
-		go o.run(ctx)
+		go func() { _ = o.run(ctx) }()
 		frames := deltaFrames(t, 5)
 		var sizes []int
 		for _, f := range frames {

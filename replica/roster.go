@@ -70,33 +70,38 @@ func (r *roster) cluster() [32]byte { return r.identity.Cluster().ID() }
 func (r *roster) revoked(n crdt.NodeID) bool { return r.out.Revoked(n) }
 
 // met takes note of a peer that proved its identity.
-func (r *roster) met(peer transport.Credential) {
+func (r *roster) met(peer transport.Credential) error {
 	if der := peer.Certificate(); der != nil {
-		_ = r.add(der) // it was verified by the same rules a moment ago
+		return r.add(der)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.members[peer.Node]; !known { // without a certificate, as in simulations
 		r.members[peer.Node] = peer
 	}
+	return nil
 }
 
 // add takes a certificate that a peer passed on. Of two for one node the one
-// that is valid for longer counts.
+// that is valid for longer counts. Errors wrap crdt.ErrWriterRecord for one
+// that is none of this cluster's, or are those of the disk.
 func (r *roster) add(der []byte) error {
 	cred, err := r.identity.Cluster().ParseCredential(der)
 	if err != nil {
+		return fmt.Errorf("%w: %w", crdt.ErrWriterRecord, err)
+	}
+	r.mu.RLock()
+	old, known := r.members[cred.Node]
+	r.mu.RUnlock()
+	if known && old.Certificate() != nil && !cred.NotAfter.After(old.NotAfter) {
+		return nil
+	}
+	// Two at once may write in either order: both are good certificates.
+	if err := r.store.SetLocal(certificatePrefix+cred.Node.String(), cred.Certificate()); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old, known := r.members[cred.Node]
-	if known && old.Certificate() != nil && !cred.NotAfter.After(old.NotAfter) {
-		return nil
-	}
-	if err := r.store.SetLocal(certificatePrefix+cred.Node.String(), cred.Certificate()); err != nil {
-		return err
-	}
 	r.members[cred.Node] = cred
 	return nil
 }
@@ -134,39 +139,61 @@ func (r *roster) revocations() []protocol.Revocation {
 	return all
 }
 
-// revoke takes a verified statement, and reports whether it is news.
-func (r *roster) revoke(rev transport.Revocation) (news bool, err error) {
-	if r.out.Revoked(rev.Node) {
-		return false, nil
+// revoke takes a verified statement. It holds at once, whatever the disk says:
+// an error says that it is not written down.
+func (r *roster) revoke(rev transport.Revocation) error {
+	r.out.Add(rev)
+	key := revocationPrefix + rev.Node.String()
+	old, err := r.store.Local(key)
+	if err == nil && old == nil {
+		err = r.store.SetLocal(key, rev.Encode())
 	}
-	if err := r.store.SetLocal(revocationPrefix+rev.Node.String(), rev.Encode()); err != nil {
-		return false, fmt.Errorf("store a revocation: %w", err)
+	if err != nil {
+		return fmt.Errorf("write down that node %s is revoked: %w", rev.Node.Short(), err)
 	}
-	return r.out.Add(rev), nil
+	return nil
 }
 
-// learnRevocations takes what a peer passed on.
-func (m *mesh) learnRevocations(e protocol.LearnRevocations) {
-	m.running.Go(func() {
-		for _, statement := range e.Statements {
-			rev, err := m.roster.identity.Cluster().ParseRevocation(statement)
-			if err != nil {
-				m.log.Warn("a peer passed on a revocation that is none", "error", err)
-				return
+// revocationQueue holds the statements that peers passed on, of which those
+// that wait are bounded: what does not fit is told again at the next Hello.
+type revocationQueue chan [][]byte
+
+const revocationPlaces = 64
+
+func (q revocationQueue) put(statements [][]byte) {
+	select {
+	case q <- statements:
+	default:
+	}
+}
+
+// learnRevocations takes what peers pass on, until the mesh closes.
+func (m *mesh) learnRevocations() {
+	for {
+		select {
+		case statements := <-m.revocations:
+			for _, s := range statements {
+				m.learnRevocation(s)
 			}
-			m.revoked(rev)
+		case <-m.ctx.Done():
+			return
 		}
-	})
+	}
+}
+
+func (m *mesh) learnRevocation(statement []byte) {
+	rev, err := m.roster.identity.Cluster().ParseRevocation(statement)
+	if err == nil {
+		err = m.revoked(rev)
+	}
+	if err != nil {
+		m.log.Warn("a revocation that a peer passed on", "error", err)
+	}
 }
 
 // revoked takes a verified revocation, and has it passed on.
-func (m *mesh) revoked(rev transport.Revocation) {
-	news, err := m.roster.revoke(rev)
-	if err != nil {
-		m.log.Error("a revocation holds until the restart only", "error", err)
-		news = m.roster.out.Add(rev)
-	}
-	if news {
-		m.inbox.post(protocol.Revoked{Revocation: protocol.Revocation{Node: rev.Node, Statement: rev.Encode()}})
-	}
+func (m *mesh) revoked(rev transport.Revocation) error {
+	err := m.roster.revoke(rev)
+	m.inbox.post(protocol.Revoked{Revocation: protocol.Revocation{Node: rev.Node, Statement: rev.Encode()}})
+	return err
 }
