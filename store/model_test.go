@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -204,6 +205,11 @@ func (w *world) converge(t *rapid.T) {
 	for n := 1; n < 3; n++ {
 		if !slices.Equal(state(t, w.ns[n]), want) {
 			t.Fatalf("store %d differs from store 0 with all exchanged", n)
+		}
+	}
+	for n, s := range w.stores {
+		if err := s.Check(context.Background()); err != nil {
+			t.Fatalf("store %d: %v", n, err)
 		}
 	}
 }
