@@ -82,7 +82,7 @@ func (o Options) validate() (Options, error) {
 		}
 		if o.Network == nil {
 			if err := checkAddress(p); err != nil {
-				return o, fmt.Errorf("Peers[%d]: %w", i, err)
+				return o, fmt.Errorf("peer %d of Peers: %w", i, err)
 			}
 		}
 	}
