@@ -39,6 +39,15 @@ var (
 	// acknowledged may or may not be on disk. Reads go on. Only opening the
 	// database again lifts it.
 	ErrHalted = store.ErrHalted
+	// ErrBackup says that what is to be restored is no backup, not a whole
+	// one, or damaged.
+	ErrBackup = store.ErrBackup
+	// ErrNotEmpty says that a directory holds namespaces, so that nothing is
+	// restored to it.
+	ErrNotEmpty = store.ErrNotEmpty
+	// ErrRestoring says that a restore of the directory broke off. It can be
+	// begun again, and nothing else.
+	ErrRestoring = store.ErrRestoring
 	// ErrNoNamespace says that no namespace of the name is here, or that it
 	// was dropped.
 	ErrNoNamespace = store.ErrNoNamespace

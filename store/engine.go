@@ -57,6 +57,7 @@ type engineOptions struct {
 	FS                        vfs.FS      // nil: the real one
 	CacheBytes, MemTableBytes int64       // 0: 16 MiB, 4 MiB
 	Report                    func(error) // told of each fault once; may be called with locks held, must not block nor call back
+	Restoring                 bool        // the caller is a restore: what one left that broke off is its
 }
 
 // engine is Pebble under the rule that no fault of the disk ends the process
@@ -71,6 +72,7 @@ type engine struct {
 	ballast *ballast
 	backlog backlog
 	lock    io.Closer
+	broken  bool // a restore broke off here
 
 	gate   sync.RWMutex // held shared while Pebble is called to write
 	closed bool         // under gate
@@ -152,7 +154,10 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 		return nil, err
 	}
 	data := o.FS.PathJoin(dir, dataDir)
-	if state != stateReady {
+	switch {
+	case state == stateRestoring && !o.Restoring:
+		return nil, ErrRestoring
+	case state == "" || state == stateCreating:
 		if err := create(dir, data, state, o); err != nil {
 			return nil, err
 		}
@@ -161,6 +166,7 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.broken = state == stateRestoring
 	e.ballast.mu.Lock()
 	defer e.ballast.mu.Unlock()
 	if err := e.ballast.restore(); err != nil {

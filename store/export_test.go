@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+	"io"
 	"iter"
 	"testing"
 
@@ -109,5 +111,16 @@ func (s *Store) Pairs(t testing.TB) iter.Seq2[[]byte, []byte] {
 		for ok := it.First(); ok && yield(it.Key(), it.Value()); {
 			ok = it.Next()
 		}
+	}
+}
+
+// ReadBackup reads a backup to its end and returns how many pairs it has.
+func ReadBackup(in io.Reader) (pairs uint64, err error) {
+	b := &backupReader{in: in}
+	for err, end := b.header(), false; ; {
+		if err != nil || end {
+			return b.pairs, errors.Join(err, b.end())
+		}
+		end, err = b.next(func(_, _ []byte) error { return nil })
 	}
 }

@@ -22,7 +22,8 @@ import (
 //	                |         |       CRC-32C, 8 hex digits, of all before it,
 //	                |         |       the space included
 //	                |         "creating" until the first Pebble of the
-//	                |         directory was made and closed, then "ready"
+//	                |         directory was made and closed, then "ready";
+//	                |         "restoring" while a backup is put into it
 //	                decimal, no leading zero
 //
 // The file is replaced as a whole: written beside, fsynced, renamed, and the
@@ -31,8 +32,9 @@ const (
 	formatFile   = "FORMAT"
 	formatPrefix = "anabranch store "
 
-	stateCreating = "creating"
-	stateReady    = "ready"
+	stateCreating  = "creating"
+	stateReady     = "ready"
+	stateRestoring = "restoring"
 
 	// maxFormatBytes bounds what is read of the file; a line of today's
 	// takes 40 bytes, and 256 leave room for longer states.
@@ -102,10 +104,11 @@ func readFormat(fsys vfs.FS, dir string) (state string, err error) {
 		return "", fmt.Errorf("%w: %s has format %d, this release reads up to %d",
 			ErrNewerFormat, dir, version, formatCurrent)
 	}
-	if state != stateCreating && state != stateReady {
-		return "", fmt.Errorf("%w: %s names the state %q", ErrDamaged, name, state)
+	switch state {
+	case stateCreating, stateReady, stateRestoring:
+		return state, nil
 	}
-	return state, nil
+	return "", fmt.Errorf("%w: %s names the state %q", ErrDamaged, name, state)
 }
 
 // writeFormat replaces the FORMAT file, durably.

@@ -34,6 +34,7 @@ type Store struct {
 	catalog map[string]uint32     // all namespaces
 	open    map[string]*Namespace // those asked for so far
 	closed  bool
+	backups map[*pebble.Snapshot]struct{} // those under way
 
 	// users counts the calls and snapshots that Close waits for. It is raised
 	// by who saw, under a lock, that closed or gone is not set yet.
@@ -43,19 +44,23 @@ type Store struct {
 // Open opens the store in dir, and makes one if there is none. It fails with
 // ErrInUse if somebody has it open, ErrNewerFormat (and nothing written) if a
 // later release wrote it, ErrDamaged if what is there is not what was
-// written, ErrDiskFull, or the filesystem's error.
-func Open(dir string, o Options) (*Store, error) {
+// written, ErrRestoring, ErrDiskFull, or the filesystem's error.
+func Open(dir string, o Options) (*Store, error) { return open(dir, o, false) }
+
+// open is Open; a restore may open what one left that broke off.
+func open(dir string, o Options, restoring bool) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	e, err := openEngine(dir, engineOptions{
 		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes,
-		Report: func(err error) { o.Report(Report{Err: err}) },
+		Report:    func(err error) { o.Report(Report{Err: err}) },
+		Restoring: restoring,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, engine: e, open: map[string]*Namespace{}}
+	s := &Store{options: o, engine: e, open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{}}
 	s.stages.dir = e.FS.PathJoin(dir, stageDir)
 	if err := errors.Join(s.loadCatalog(), s.stages.clean(e)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), e.Close())
@@ -100,6 +105,7 @@ func (s *Store) Close() error {
 		ns.retire(ErrClosed)
 	}
 	s.users.Wait()
+	s.endBackups()
 	return errors.Join(s.syncer.stop(), s.engine.Close())
 }
 

@@ -21,8 +21,8 @@ type InviteStore interface {
 	SetLocal(key string, value []byte) error
 }
 
-// invitesKey is where in the store the invites are.
-const invitesKey = "transport/invites"
+// InvitesKey is where in the store the invites are.
+const InvitesKey = "transport/invites"
 
 // InvitesOptions set up Invites. The zero value works.
 type InvitesOptions struct {
@@ -56,7 +56,7 @@ func NewInvites(a *Authority, o InvitesOptions) (*Invites, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	value, err := o.Store.Local(invitesKey)
+	value, err := o.Store.Local(InvitesKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the invites: %w", err)
 	}
@@ -199,7 +199,7 @@ func (i *Invites) store(next []openInvite) error {
 		return fmt.Errorf("%w: at most %d are allowed", errManyInvites, maxInvites)
 	}
 	slices.SortFunc(next, openInvite.compare)
-	if err := i.options.Store.SetLocal(invitesKey, appendInvites(nil, next)); err != nil {
+	if err := i.options.Store.SetLocal(InvitesKey, appendInvites(nil, next)); err != nil {
 		return err
 	}
 	i.open = next

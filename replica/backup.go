@@ -1,0 +1,37 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// Backup writes all that the database holds at one moment to w, while it goes
+// on: every namespace with its history, and what it knows of its peers. No
+// private key is in it, nor an invite. It ends early with the error of ctx or
+// of w, or ErrClosed, and what was written then is not a whole backup: Restore
+// will say so.
+func (d *DB) Backup(ctx context.Context, w io.Writer) error {
+	// An invite that was used since must not be good once more.
+	keep := func(localKey string) bool { return localKey != transport.InvitesKey }
+	if err := d.store.Backup(ctx, w, keep); err != nil {
+		return fmt.Errorf("back up %s: %w", d.dir, err)
+	}
+	return nil
+}
+
+// Restore puts what Backup wrote into dir, which is made if it is not there;
+// nobody may have it open (ErrInUse), and it may hold no namespace
+// (ErrNotEmpty). The node of dir stays who it is: with the key of the device
+// that was backed up it goes on as that one, without a key it is a new node,
+// for Init or Join. Either way it writes as a new writer: the device may still
+// run, and the backup may be restored many times; nothing is lost, and each is
+// a branch. Before Restore returns nil, all was checked. If it fails or is cut
+// off, Open answers with ErrRestoring until a Restore ended well. Errors are
+// ErrBackup, which says where, ErrNewerFormat, those of Open, or that of ctx.
+func Restore(ctx context.Context, dir string, r io.Reader) error {
+	return store.Restore(ctx, dir, r, store.Options{})
+}

@@ -1,0 +1,94 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A device is backed up, goes on, breaks, and is replaced: by its backup under
+// its own key, and by one under a new key. Neither opens an invite again.
+func TestABackupHasNoKeyAndNoInvite(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Init(dir); err != nil {
+		t.Fatal(err)
+	}
+	db := openAt(t, dir)
+	ns := namespaceOf(t, db, "edge")
+	put(t, ns, "a", "x")
+	if _, _, err := db.Invite(InviteOptions{Addresses: []string{"192.0.2.1:1"}}); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := db.Backup(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, "node.key"))
+	if err != nil || bytes.Contains(b.Bytes(), key) {
+		t.Errorf("the key is in the backup (%v)", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Backup(t.Context(), &b); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+
+	fresh := t.TempDir()
+	if err := Restore(t.Context(), fresh, bytes.NewReader(b.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	other := openAt(t, fresh)
+	if other.Node() == db.Node() {
+		t.Error("a restore brought the key along")
+	}
+	wantRead(t, namespaceOf(t, other, "edge"), "a", "x")
+
+	again := t.TempDir()
+	for _, f := range []string{"node.key", "node.crt", "cluster.crt", "authority.key"} {
+		text, err := os.ReadFile(filepath.Join(dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(again, f), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Restore(t.Context(), again, bytes.NewReader(b.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	same := openAt(t, again)
+	if same.Node() != db.Node() {
+		t.Error("it is another node, in spite of its key")
+	}
+	if open, err := same.store.Local("transport/invites"); err != nil || open != nil {
+		t.Errorf("an invite was restored (%v)", err)
+	}
+	put(t, namespaceOf(t, same, "edge"), "b", "y")
+	edge := namespaceOf(t, same, "edge").store
+	if v := edge.Normalize(edge.Vector()); len(v) != 1 {
+		t.Errorf("the node has %d branches", len(v))
+	}
+}
+
+func TestABackupEndsWithItsContext(t *testing.T) {
+	db := openAt(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.Backup(ctx, new(bytes.Buffer)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func openAt(t *testing.T, dir string) *DB {
+	t.Helper()
+	db, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// A power cut at each mutation of a restore, with nothing and with all of what
+// was not synced, leaves a store without a namespace, one that says that a
+// restore did not end, or the whole. It can be restored again unless it is
+// whole.
+func TestAPowerCutLeavesNoHalfRestore(t *testing.T) {
+	b := smallBackup(t)
+	whole := 0
+	for at, end := int64(1), int64(1<<30); at <= end; at++ {
+		for _, keep := range []int{0, 100} {
+			d := newSickDisk()
+			var left vfs.FS
+			d.sicken(func(n int64, _ errorfs.Op) error {
+				if n == at {
+					left = d.cut(keep)
+				}
+				return nil
+			})
+			ok(t, Restore(t.Context(), "db", bytes.NewReader(b), Options{FS: d}))
+			if left == nil {
+				end = 0
+				break
+			}
+			whole += checkRestored(t, left, b)
+		}
+	}
+	if whole == 0 {
+		t.Error("no cut left a whole store: the last fsync is not the last mutation")
+	}
+}
+
+// checkRestored returns 1 if the store is whole.
+func checkRestored(t *testing.T, disk vfs.FS, b []byte) int {
+	t.Helper()
+	s, err := Open("db", Options{FS: disk})
+	switch {
+	case errors.Is(err, ErrRestoring):
+	case err != nil:
+		t.Fatal(err)
+	default:
+		names := s.Namespaces()
+		last, err := s.Local("3")
+		ok(t, err)
+		ok(t, errors.Join(s.Check(t.Context()), s.Close()))
+		switch whole := len(last) > 0; {
+		case len(names) == 2 && whole:
+			return 1
+		case len(names) > 0 || whole:
+			t.Fatalf("namespaces %q are there, and of the last value %d bytes", names, len(last))
+		}
+	}
+	ok(t, Restore(t.Context(), "db", bytes.NewReader(b), Options{FS: disk}))
+	return 0
+}
+
+func smallBackup(t *testing.T) []byte {
+	t.Helper()
+	s, err := Open("db", Options{FS: vfs.NewMem()})
+	ok(t, err)
+	defer s.Close()
+	for _, name := range []string{"a", "b"} {
+		_, err := s.Create(name)
+		ok(t, err)
+	}
+	for _, key := range []string{"1", "2", "3"} { // a block each
+		ok(t, s.SetLocal(key, make([]byte, backupBlock)))
+	}
+	var b bytes.Buffer
+	ok(t, s.Backup(t.Context(), &b, nil))
+	return b.Bytes()
+}
