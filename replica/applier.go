@@ -181,7 +181,7 @@ func (d *delta) add(e *protocol.Apply) error {
 			return err
 		}
 	}
-	_, err := d.incoming.Finish(e.To)
+	_, err := d.incoming.Finish(e.To, nil)
 	return err
 }
 

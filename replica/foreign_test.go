@@ -31,7 +31,7 @@ func foreignPut(t testing.TB, ns *Namespace, values map[crdt.Key]string) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := in.Finish(crdt.Vector{dot.Writer: dot.Seq}); err != nil {
+	if _, err := in.Finish(crdt.Vector{dot.Writer: dot.Seq}, nil); err != nil {
 		t.Fatal(err)
 	}
 }

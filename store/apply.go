@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -24,8 +25,10 @@ type Applied struct {
 type apply struct {
 	ns      *Namespace
 	to      crdt.Vector // expanded
+	floor   crdt.Vector // what the sender may have collected
 	own     crdt.Vector // ours, when the apply began
 	ahead   crdt.Vector // the entries of to that own lacks
+	swept   crdt.Vector // our floor, expanded
 	snap    *Snapshot
 	intro   []*crdt.WriterRecord
 	writers map[crdt.WriterID]*applyWriter
@@ -45,18 +48,24 @@ type applyWriter struct {
 	node    crdt.NodeID
 }
 
-// newApply prepares an apply of a delta whose vector is to. It returns nil if
-// there is nothing to do. The caller holds applying, and closes the apply.
-func (ns *Namespace) newApply(to crdt.Vector) (*apply, error) {
-	if unknown := ns.Unknown(to); len(unknown) > 0 {
-		return nil, fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
+// newApply prepares an apply of a delta whose vector is to, from a sender that
+// may have collected what floor covers. It returns nil if there is nothing to
+// do. The caller holds applying, and closes the apply.
+func (ns *Namespace) newApply(to, floor crdt.Vector) (*apply, error) {
+	for _, v := range []crdt.Vector{to, floor} {
+		if unknown := ns.Unknown(v); len(unknown) > 0 {
+			return nil, fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
+		}
 	}
-	a := &apply{ns: ns, to: ns.Expand(to), ahead: crdt.Vector{}, writers: map[crdt.WriterID]*applyWriter{}}
+	a := &apply{ns: ns, to: ns.Expand(to), floor: floor, ahead: crdt.Vector{}, writers: map[crdt.WriterID]*applyWriter{}}
+	if !a.to.CoversAll(floor) {
+		return nil, fmt.Errorf("%w: its floor is beyond its vector", crdt.ErrDelta)
+	}
 	snap, err := ns.snapshot()
 	if err != nil {
 		return nil, err
 	}
-	a.snap, a.own = snap, snap.Vector()
+	a.snap, a.own, a.swept = snap, snap.Vector(), ns.Expand(snap.Floor())
 	for w, s := range a.to {
 		if s > a.own[w] {
 			a.ahead[w] = s
@@ -64,6 +73,9 @@ func (ns *Namespace) newApply(to crdt.Vector) (*apply, error) {
 	}
 	if len(a.ahead) == 0 {
 		return nil, snap.Close()
+	}
+	if !a.own.CoversAll(floor) && !disjoint(a.own, a.to) {
+		return nil, errors.Join(fmt.Errorf("%w: the sender collected what was not seen here", ErrBelowFloor), snap.Close())
 	}
 	a.intro = ns.lineage.introduce(a.ahead, a.own)
 	return a, nil
@@ -127,9 +139,13 @@ func (a *apply) admit(e *crdt.Entry, fresh func(writer uint32, seq uint64)) erro
 }
 
 // merged returns what the record is to become. If nothing of ours at the key
-// is news to the sender, the sender's record replaces ours unread.
+// is news to the sender, the sender's record replaces ours unread, but for
+// removals that may have been collected here: the log finds them no more.
 func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 	if !a.touched.has(string(e.Key)) {
+		if slices.ContainsFunc(e.Record, a.collected) {
+			return slices.DeleteFunc(slices.Clone(e.Record), a.collected), nil
+		}
 		return e.Record, nil
 	}
 	a.done.Read++
@@ -138,6 +154,12 @@ func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 		return nil, err
 	}
 	return crdt.Join(rec, a.own, e.Record, a.to), nil
+}
+
+// collected reports whether an event is a removal that may have been collected
+// here.
+func (a *apply) collected(e crdt.Event) bool {
+	return e.Removed && a.swept.Covers(e.Dot)
 }
 
 // touched is a set of keys that may say yes to a key that is not in it. Its
@@ -168,7 +190,14 @@ func (t *touched) add(key []byte) {
 // delta's vector does not cover. A record at any other key holds nothing that
 // the sender has not seen, so the sender's replaces it. Where looking at the
 // log would cost more than reading the records, all are taken as touched.
+//
+// A removal of ours that was collected has no entry there any more: where the
+// sender has not seen all that may have been, the log does not tell.
 func (a *apply) findTouched(records int) error {
+	if !a.to.CoversAll(a.snap.view.at.floor) {
+		a.touched.all = true
+		return nil
+	}
 	left := touchedFree + touchedPerRecord*records
 	return scanLog(a.snap.view.snap, a.ns.log, a.ns.ahead(a.to, a.own), func(_ uint32, _ uint64, key []byte) bool {
 		if left--; left < 0 {
@@ -186,14 +215,34 @@ func (a *apply) putMeta(put putter) error {
 	if err := a.ns.lineage.save(a.intro, a.ns.writers, put); err != nil {
 		return err
 	}
-	entries := a.ahead.Entries()
-	slices.SortFunc(entries, func(x, y crdt.Dot) int { return cmp.Compare(a.number(x.Writer), a.number(y.Writer)) })
-	for _, d := range entries {
+	for _, d := range a.numbered(a.ahead) {
 		if err := a.ns.putEntry(put, d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putFloor puts the entries of the sender's floor that ours lacks. They come
+// last in the key space.
+func (a *apply) putFloor(put putter) error {
+	ours := a.snap.view.at.floor
+	for _, d := range a.numbered(a.floor) {
+		if ours.Covers(d) {
+			continue
+		}
+		if err := a.ns.putEntryOf(a.ns.floors, put, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// numbered returns the entries of v in the order of their writers' numbers.
+func (a *apply) numbered(v crdt.Vector) []crdt.Dot {
+	entries := v.Entries()
+	slices.SortFunc(entries, func(x, y crdt.Dot) int { return cmp.Compare(a.number(x.Writer), a.number(y.Writer)) })
+	return entries
 }
 
 // move returns what the apply does to the position. The caller holds commits.
@@ -204,7 +253,11 @@ func (a *apply) move() func(*history) {
 	if _, twin := foreign[own.Writer]; twin && own.Seq > 0 {
 		own = crdt.Dot{} // it goes on as an entry like others
 	}
-	return func(h *history) { h.commitForeign(foreign, own) }
+	floor := at.floor
+	if !floor.CoversAll(a.floor) {
+		floor = a.ns.joinFloors(floor, a.floor)
+	}
+	return func(h *history) { h.commitForeign(foreign, own, floor) }
 }
 
 // settled does what is left once the apply is visible. The caller holds

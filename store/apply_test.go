@@ -128,7 +128,7 @@ func TestADeltaOfAnUnknownWriterIsHeldBack(t *testing.T) {
 		}
 		before := state(t, to)
 		for _, some := range [][]*crdt.WriterRecord{nil, d.writers[1:], d.writers[:1]} {
-			held := delta{some, d.entries, d.to}
+			held := delta{some, d.entries, d.to, nil}
 			if _, err := held.tryApply(to); !errors.Is(err, crdt.ErrUnknownWriter) && !errors.Is(err, crdt.ErrWriterRecord) {
 				t.Fatalf("with %d of 2 records: %v", len(some), err)
 			}
@@ -150,13 +150,13 @@ func TestAMalformedDeltaIsRefusedWhole(t *testing.T) {
 		commit(t, from, set(key("b"), "2"), set(key("c"), "3"))
 		good := deltaOf(t, from, nil)
 		for name, bad := range map[string]delta{
-			"an event beyond its vector": {good.writers, good.entries, crdt.Vector{d1.Writer: 1}},
-			"a record twice":             {good.writers, append(slices.Clone(good.entries), good.entries[0]), good.to},
-			"a record without events":    {good.writers, append(slices.Clone(good.entries), crdt.Entry{Key: key("d")}), good.to},
-			"a key that is none":         {good.writers, append(slices.Clone(good.entries), crdt.Entry{Key: "d", Record: good.entries[0].Record}), good.to},
+			"an event beyond its vector": {good.writers, good.entries, crdt.Vector{d1.Writer: 1}, nil},
+			"a record twice":             {good.writers, append(slices.Clone(good.entries), good.entries[0]), good.to, nil},
+			"a record without events":    {good.writers, append(slices.Clone(good.entries), crdt.Entry{Key: key("d")}), good.to, nil},
+			"a key that is none":         {good.writers, append(slices.Clone(good.entries), crdt.Entry{Key: "d", Record: good.entries[0].Record}), good.to, nil},
 			"a dot twice": {good.writers, append(slices.Clone(good.entries), crdt.Entry{
 				Key: key("d"), Record: append(slices.Clone(good.entries[0].Record), good.entries[0].Record...),
-			}), good.to},
+			}), good.to, nil},
 		} {
 			before := state(t, to)
 			if _, err := bad.tryApply(to); !errors.Is(err, crdt.ErrDelta) {
@@ -194,13 +194,13 @@ func TestARecordMayComeInPieces(t *testing.T) {
 				}
 			}
 		}
-		if _, err := in.Finish(d.to); err != nil {
+		if _, err := in.Finish(d.to, nil); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(state(t, to), state(t, hub)) {
 			t.Fatal("they differ")
 		}
-		if _, err := in.Finish(d.to); err == nil {
+		if _, err := in.Finish(d.to, nil); err == nil {
 			t.Fatal("a delta was finished twice")
 		}
 		if in.Add(d.entries...) == nil {

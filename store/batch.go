@@ -105,10 +105,13 @@ func (ns *Namespace) parents() []crdt.Dot {
 }
 
 // putEntry puts an entry of the vector.
-func (ns *Namespace) putEntry(put putter, d crdt.Dot) error {
+func (ns *Namespace) putEntry(put putter, d crdt.Dot) error { return ns.putEntryOf(ns.vectors, put, d) }
+
+// putEntryOf puts an entry of the vector that a part has.
+func (ns *Namespace) putEntryOf(p prefix, put putter, d crdt.Dot) error {
 	n, ok := ns.lineage.number(d.Writer)
 	if !ok {
-		panic(fmt.Sprintf("store: writer %s enters the vector without a record", d.Writer))
+		panic(fmt.Sprintf("store: writer %s enters a vector without a record", d.Writer))
 	}
-	return put(ns.vectors.indexed(nil, n), appendNumber(nil, d.Seq))
+	return put(p.indexed(nil, n), appendNumber(nil, d.Seq))
 }

@@ -22,12 +22,19 @@ import (
 // yielded for the first, in the order of the log, of those of its events that
 // from does not cover. Every batch sees the same record, so exactly one
 // yields it; log entries whose events are gone yield nothing.
+//
+// Removals that were collected are not found. Unless from is empty or covers
+// the snapshot's floor, the error wraps ErrBelowFloor.
 func (s *Snapshot) Changes(from crdt.Vector) iter.Seq2[crdt.Entry, error] {
 	if len(from) == 0 {
 		return s.Scan(crdt.AllKeys)
 	}
 	return func(yield func(crdt.Entry, error) bool) {
 		c := changes{s: s, from: s.ns.Expand(from), yield: yield}
+		if !c.from.CoversAll(s.view.at.floor) {
+			yield(crdt.Entry{}, s.ns.named("read the changes of", ErrBelowFloor))
+			return
+		}
 		c.reader.writers = s.ns.lineage.writer
 		stop, err := c.scan()
 		if c.it != nil {

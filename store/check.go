@@ -18,7 +18,7 @@ import (
 //   - Pebble's levels are in order, and every block has its checksum;
 //   - all that is there belongs to a namespace that is there;
 //   - a vector has every ancestor of its writers, all with signed records, and
-//     is what the next Open will find;
+//     is what the next Open will find; it covers the floor;
 //   - every event of a record is covered by the vector and found by the log,
 //     and no log entry is beyond the vector.
 //
@@ -135,6 +135,9 @@ func (c *checker) lineage() {
 	if full := c.ns.Expand(c.vector); !full.Equal(c.vector) {
 		c.problem("the vector lacks ancestors: %v", c.vector.Behind(full))
 	}
+	if floor := c.snap.Floor(); !c.vector.CoversAll(floor) {
+		c.problem("the floor is beyond the vector: %v", c.vector.Behind(floor))
+	}
 	for _, d := range c.vector.Entries() {
 		if rec := c.ns.WriterRecord(d.Writer); rec != nil {
 			if err := rec.Verify(); err != nil {
@@ -144,27 +147,12 @@ func (c *checker) lineage() {
 	}
 }
 
-// reopening checks that the next Open will find this vector.
+// reopening checks that the next Open will find this vector and floor.
 func (c *checker) reopening() error {
 	ns, snap := c.ns, c.snap.view.snap
-	found := crdt.Vector{}
-	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: ns.vectors[:], UpperBound: ns.vectors.end()})
+	found, err := ns.loadEntries(snap, ns.vectors)
 	if err != nil {
-		return readError(err)
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		n, _ := splitIndexed(it.Key())
-		seq, err := readNumber(it.Value(), 1<<64-1)
-		if err != nil {
-			return fmt.Errorf("%w: entry of the vector %x: %w", ErrDamaged, it.Key(), err)
-		}
-		if w, known := ns.lineage.writer(uint64(n)); known {
-			found[w] = seq
-		}
-	}
-	if err := it.Error(); err != nil {
-		return readError(err)
+		return err
 	}
 	if n, ok, err := getNumber(snap, ns.ownKey()); err != nil {
 		return err
@@ -176,6 +164,11 @@ func (c *checker) reopening() error {
 		if w, known := ns.lineage.writer(uint64(n)); known && seq > 0 {
 			found.Advance(w, seq)
 		}
+	}
+	if floor, err := ns.loadFloor(snap); err != nil {
+		return err
+	} else if !floor.Equal(c.snap.Floor()) {
+		c.problem("the next open would find the floor %v, not %v", floor.Entries(), c.snap.Floor().Entries())
 	}
 	if !found.Equal(c.vector) {
 		c.problem("the next open would find the vector %v, not %v", found.Entries(), c.vector.Entries())

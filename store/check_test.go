@@ -53,7 +53,7 @@ func checkedStore(t *testing.T) (vfs.FS, Options) {
 		ok(t, err)
 		ok(t, in.Add(e))
 	}
-	_, err = in.Finish(snap.Vector())
+	_, err = in.Finish(snap.Vector(), nil)
 	ok(t, err)
 	ok(t, snap.Close())
 	ok(t, s.Check(context.Background()))

@@ -19,6 +19,8 @@
 //   - log: for each transaction, the keys that it touched.
 //   - blind: written without a look at what is there.
 //   - staged: on disk, but not visible: a delta too large for memory.
+//   - collected: dropped since it was superseded or removed for long enough;
+//     the floor says what may have been (floor.go).
 //
 // # Flow
 //
@@ -37,9 +39,14 @@
 // to send a peer is Snapshot.Changes, which reads the log between two
 // vectors: nothing is kept per peer.
 //
+// Collect drops old removals and the log entries of what was superseded, so
+// that the size of a store follows what can be read. Checkpoint tells how long
+// something has been here.
+//
 // Every run of a node in a namespace writes as a new writer. Its record is
 // committed with its first transaction; its last sequence number is not
-// written anywhere but in the log, whose tail tells it to the next run.
+// written anywhere but in the log, whose tail tells it to the next run, unless
+// a collection took it from there.
 //
 // # Example
 //

@@ -21,6 +21,9 @@ var (
 	// not acknowledged may or may not be on disk. Reads go on. Only opening
 	// the store again lifts it.
 	ErrHalted = errors.New("a disk fault stopped writing")
+	// ErrBelowFloor says that what was removed in between may have been
+	// collected: the records that changed since do not tell all.
+	ErrBelowFloor = errors.New("older than what was collected")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("the store is closed")
 )

@@ -13,9 +13,9 @@ import (
 
 // FinishOvertaken is Finish with something that happens between what is
 // prepared on a snapshot and its publication.
-func (in *Incoming) FinishOvertaken(to crdt.Vector, overtake func()) (Applied, error) {
+func (in *Incoming) FinishOvertaken(to, floor crdt.Vector, overtake func()) (Applied, error) {
 	in.overtake = overtake
-	return in.Finish(to)
+	return in.Finish(to, floor)
 }
 
 // Flush writes the memtable out, as a full one is.
@@ -56,7 +56,7 @@ func (in *Incoming) FinishReading(to crdt.Vector) (Applied, error) {
 	ns := in.ns
 	ns.applying.Lock()
 	defer ns.applying.Unlock()
-	a, err := ns.newApply(to)
+	a, err := ns.newApply(to, nil)
 	if err != nil || a == nil {
 		return Applied{}, err
 	}

@@ -148,25 +148,32 @@ type delta struct {
 	writers []*crdt.WriterRecord
 	entries []crdt.Entry
 	to      crdt.Vector
+	floor   crdt.Vector
 }
 
 // deltaOf returns what a peer at from lacks of ns.
 func deltaOf(t tb, ns *store.Namespace, from crdt.Vector) (d delta) {
 	t.Helper()
-	s, err := ns.Snapshot()
+	d, err := tryDeltaOf(t, ns, from)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+func tryDeltaOf(t tb, ns *store.Namespace, from crdt.Vector) (d delta, err error) {
+	t.Helper()
+	s := snapshot(t, ns)
 	defer s.Close()
 	for e, err := range s.Changes(from) {
 		if err != nil {
-			t.Fatal(err)
+			return d, err
 		}
 		d.entries = append(d.entries, e)
 	}
-	d.to = ns.Normalize(s.Vector())
+	d.to, d.floor = ns.Normalize(s.Vector()), s.Floor()
 	d.writers = ns.Since(s.Vector(), ns.Expand(from))
-	return d
+	return d, nil
 }
 
 func (d delta) apply(t tb, ns *store.Namespace) store.Applied {
@@ -191,7 +198,7 @@ func (d delta) applyOvertaken(ns *store.Namespace, overtake func()) (store.Appli
 	if err := in.Add(d.entries...); err != nil {
 		return store.Applied{}, err
 	}
-	return in.FinishOvertaken(d.to, overtake)
+	return in.FinishOvertaken(d.to, d.floor, overtake)
 }
 
 // pull brings what from has to ns.

@@ -69,14 +69,16 @@ func (in *Incoming) fail(err error) error {
 	return in.ns.named("receive a delta of", err)
 }
 
-// Finish applies the delta, whose vector is to, expanded or in normal form:
-// after it the namespace covers to. Its records, its log entries and the
+// Finish applies the delta, whose vector is to and whose sender's floor is
+// floor, both expanded or in normal form: after it the namespace covers to,
+// and its floor is the join of both. Its records, its log entries and the
 // vector become visible together when Finish returns, and durable soon after.
 //
-// Errors wrap crdt.ErrUnknownWriter if the record of a writer in to, or of an
-// ancestor, was not learned, crdt.ErrDelta if an event is not covered by to,
-// or are those of Commit. Nothing was applied then.
-func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
+// Errors wrap crdt.ErrUnknownWriter if the record of a writer in to or floor,
+// or of an ancestor, was not learned, ErrBelowFloor if the sender collected
+// what was not seen here, crdt.ErrDelta if an event is not covered by to, or
+// are those of Commit. Nothing was applied then.
+func (in *Incoming) Finish(to, floor crdt.Vector) (Applied, error) {
 	if in.ended != nil {
 		return Applied{}, in.ended
 	}
@@ -84,7 +86,7 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 	if err := ns.store.engine.admit(); err != nil {
 		return Applied{}, in.fail(err)
 	}
-	done, err := in.finish(to)
+	done, err := in.finish(to, floor)
 	if err != nil {
 		return Applied{}, in.fail(err)
 	}
@@ -104,10 +106,10 @@ func (in *Incoming) Finish(to crdt.Vector) (Applied, error) {
 }
 
 // finish applies the delta.
-func (in *Incoming) finish(to crdt.Vector) (done Applied, err error) {
+func (in *Incoming) finish(to, floor crdt.Vector) (done Applied, err error) {
 	in.ns.applying.Lock()
 	defer in.ns.applying.Unlock()
-	a, err := in.ns.newApply(to)
+	a, err := in.ns.newApply(to, floor)
 	if err != nil || a == nil {
 		return Applied{}, err
 	}

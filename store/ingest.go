@@ -61,6 +61,9 @@ func (m *tableMerge) build() error {
 	if err := m.buildRecords("", "", true); err != nil {
 		return err
 	}
+	if err := errors.Join(m.putFloor(m.tables.put), m.tables.cut()); err != nil {
+		return err
+	}
 	if m.done.Records != m.stage.count {
 		return fmt.Errorf("%w: %d of its records came twice, with others between",
 			crdt.ErrDelta, m.stage.count-m.done.Records)

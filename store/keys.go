@@ -25,6 +25,9 @@ import (
 //	|    |           | 04   | writer (4) | seq (8) |  log: a transaction's keys
 //	|    |           | 04   | writer (4) | seq (8) | part (2) |  and more of them
 //	|    |           | 05   | key |                   a record
+//	|    |           | 06   | writer (4) |            an entry of the floor
+//	|    |           | 07   | time (8) |              a checkpoint
+//	|    |           | 08   |                         how far was collected
 //	+----+-----------+------+-----+
 //
 // All that a namespace has lies in one range, so it is dropped by one
@@ -46,6 +49,9 @@ const (
 	partOwn    = 0x03
 	partLog    = 0x04
 	partRecord = 0x05
+	partFloor  = 0x06
+	partPoint  = 0x07
+	partSwept  = 0x08
 
 	// prefixLen is the length of everything up to and including the part.
 	prefixLen = 6

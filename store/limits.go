@@ -47,6 +47,17 @@ const (
 	changesKeys     = 1 << 12
 	changesKeyBytes = 1 << 19
 
+	// collectKeys is about how many log keys a collection looks at in a
+	// batch. Applies wait for a batch, and commits while its part that
+	// changes something is built: some milliseconds.
+	collectKeys = 1 << 9
+	// rangeRun is how many superseded log entries in a row are deleted by one
+	// tombstone of a range rather than one each.
+	rangeRun = 32
+	// sweepLeast is how many transactions there are at least from one look at
+	// the whole log to the next.
+	sweepLeast = 1 << 13
+
 	// arenaBytes is the size of the chunks that scanned records are copied
 	// to. A caller that keeps one record keeps its chunk.
 	arenaBytes = 32 << 10

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -34,7 +35,7 @@ func (m *batchMerge) prepare() error {
 	if err := m.putLog(fresh); err != nil {
 		return err
 	}
-	return m.putMeta(m.set)
+	return errors.Join(m.putMeta(m.set), m.putFloor(m.set))
 }
 
 func (m *batchMerge) set(key, value []byte) error { return m.batch.Set(key, value, nil) }

@@ -26,8 +26,11 @@ type Namespace struct {
 	log     prefix
 	vectors prefix
 	writers prefix
+	floors  prefix
+	points  prefix
 	lineage lineage
 
+	collecting   sync.Mutex // one collection at a time; taken before applying
 	applying     sync.Mutex
 	applyBuilder builder
 
@@ -58,6 +61,8 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 		log:     makePrefix(spaceNamespace, number, partLog),
 		vectors: makePrefix(spaceNamespace, number, partVector),
 		writers: makePrefix(spaceNamespace, number, partWriter),
+		floors:  makePrefix(spaceNamespace, number, partFloor),
+		points:  makePrefix(spaceNamespace, number, partPoint),
 		clock:   crdt.Clock{MaxSkewMillis: s.options.MaxSkew.Milliseconds()},
 	}
 	if err := ns.lineage.load(s.engine.DB, ns.writers); err != nil {
@@ -67,16 +72,29 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", name, err)
 	}
-	ns.history.visible.foreign = v
-	ns.history.durable.foreign = v
+	floor, err := ns.loadFloor(s.engine.DB)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %q: %w", name, err)
+	}
+	ns.history.visible = position{foreign: v, floor: floor}
+	ns.history.durable = ns.history.visible
 	return ns, nil
 }
 
 // loadVector reads the entries of the vector. That of the last run's writer
 // was never written: its log's tail says it.
 func (ns *Namespace) loadVector(r pebble.Reader) (crdt.Vector, error) {
+	v, err := ns.loadEntries(r, ns.vectors)
+	if err != nil {
+		return nil, err
+	}
+	return v, ns.recoverOwn(r, v)
+}
+
+// loadEntries reads the entries that a part has of a vector.
+func (ns *Namespace) loadEntries(r pebble.Reader, p prefix) (crdt.Vector, error) {
 	v := crdt.Vector{}
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: ns.vectors[:], UpperBound: ns.vectors.end()})
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: p[:], UpperBound: p.end()})
 	if err != nil {
 		return nil, readError(err)
 	}
@@ -89,14 +107,11 @@ func (ns *Namespace) loadVector(r pebble.Reader) (crdt.Vector, error) {
 			err = fmt.Errorf("its writer has no record")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: entry of the vector %x: %w", ErrDamaged, it.Key(), err)
+			return nil, fmt.Errorf("%w: entry of a vector %x: %w", ErrDamaged, it.Key(), err)
 		}
 		v[w] = seq
 	}
-	if err := it.Error(); err != nil {
-		return nil, readError(err)
-	}
-	return v, ns.recoverOwn(r, v)
+	return v, readError(it.Error())
 }
 
 // recoverOwn joins the log's tail of the last run into v, and takes note of

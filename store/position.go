@@ -12,6 +12,7 @@ type position struct {
 	commit  uint64      // the number of the last commit; 0 is what Open found
 	foreign crdt.Vector // entries of all writers but own; never modified
 	own     crdt.Dot    // this run's last transaction; Seq 0 before the first
+	floor   crdt.Vector // what may have been collected; in normal form, never modified
 }
 
 // vector returns the expanded vector, which the caller may modify.
@@ -52,9 +53,9 @@ func (h *history) commitOwn(d crdt.Dot) {
 	h.waiting = append(h.waiting, run{h.visible, h.visible.commit, true})
 }
 
-// commitForeign takes note of an apply.
-func (h *history) commitForeign(foreign crdt.Vector, own crdt.Dot) {
-	h.visible = position{h.visible.commit + 1, foreign, own}
+// commitForeign takes note of an apply, or of a collection.
+func (h *history) commitForeign(foreign crdt.Vector, own crdt.Dot, floor crdt.Vector) {
+	h.visible = position{h.visible.commit + 1, foreign, own, floor}
 	h.waiting = append(h.waiting, run{h.visible, h.visible.commit, false})
 }
 

@@ -26,7 +26,7 @@ func TestTheDurablePositionIsOneThatWasVisible(t *testing.T) {
 					foreign[own.Writer] = own.Seq + 1
 					own = crdt.Dot{Writer: crdt.WriterID{15: own.Writer[15] + 1}}
 				}
-				h.commitForeign(foreign, own)
+				h.commitForeign(foreign, own, nil)
 				seen = append(seen, h.visible.vector())
 			},
 			"sync": func(t *rapid.T) {

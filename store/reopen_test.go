@@ -168,7 +168,7 @@ func TestNamespacesAreMadeAndDropped(t *testing.T) {
 	if _, err := again.Snapshot(); !errors.Is(err, store.ErrNoNamespace) {
 		t.Error(err)
 	}
-	if _, err := again.Begin().Finish(nil); !errors.Is(err, store.ErrNoNamespace) {
+	if _, err := again.Begin().Finish(nil, nil); !errors.Is(err, store.ErrNoNamespace) {
 		t.Error(err)
 	}
 	if err := s.Drop("b"); !errors.Is(err, store.ErrNoNamespace) {

@@ -78,6 +78,10 @@ func (s *Snapshot) Number() uint64 { return s.view.at.commit }
 // caller's.
 func (s *Snapshot) Vector() crdt.Vector { return s.view.at.vector() }
 
+// Floor returns, in normal form, what may have been collected: of the removals
+// that it covers the snapshot may lack some. It must not be modified.
+func (s *Snapshot) Floor() crdt.Vector { return s.view.at.floor }
+
 // WaitDurable waits until all that the snapshot shows is on disk. It fails
 // with ErrHalted, ErrNoNamespace, ErrClosed, or the context's error.
 func (s *Snapshot) WaitDurable(ctx context.Context) error {

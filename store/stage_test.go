@@ -90,7 +90,7 @@ func TestALargeTransactionArrivesInBoundedMemory(t *testing.T) {
 			disk.made()
 		}
 	}
-	done, err := in.Finish(crdt.Vector{w.Writer: 1})
+	done, err := in.Finish(crdt.Vector{w.Writer: 1}, nil)
 	if err != nil || !done.Staged || done.Records != records || done.Read != 1 {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -184,7 +184,7 @@ func TestWhatWasStagedInVainIsRemoved(t *testing.T) {
 		return in
 	}
 	half().Abort()
-	if _, err := half().Finish(d.to); !errors.Is(err, crdt.ErrUnknownWriter) {
+	if _, err := half().Finish(d.to, nil); !errors.Is(err, crdt.ErrUnknownWriter) {
 		t.Fatal(err)
 	}
 	if n := s.Staged(t); n != 0 {
@@ -233,7 +233,7 @@ func TestOwnCommitsOvertakeAStagedDelta(t *testing.T) {
 	if err := in.Add(d.entries...); err != nil {
 		t.Fatal(err)
 	}
-	done, err := in.FinishOvertaken(d.to, func() { commit(t, ns, set(numbered(99), "ours, last")) })
+	done, err := in.FinishOvertaken(d.to, d.floor, func() { commit(t, ns, set(numbered(99), "ours, last")) })
 	if err != nil || !done.Staged {
 		t.Fatal(done, err)
 	}

@@ -1,0 +1,93 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+// visible returns what can be read of the model, as visible does of a store.
+func (m *model) visible() (lines []string) {
+	for k, rec := range m.records {
+		if rec := rec.Visible(); len(rec) > 0 {
+			lines = append(lines, fmt.Sprintf("%q %x", k, crdt.AppendCanonical(nil, rec)))
+		}
+	}
+	slices.Sort(lines)
+	return append(lines, fmt.Sprintf("%x", crdt.AppendVector(nil, m.vector)))
+}
+
+// collect collects what some earlier vector covers, or all.
+func (w *world) collect(t *rapid.T) {
+	n := rapid.IntRange(0, 2).Draw(t, "store")
+	w.past[n] = append(w.past[n], w.ns[n].Vector())
+	collect(t, w.ns[n], rapid.SampledFrom(w.past[n]).Draw(t, "removable"))
+}
+
+// pullAbove is pull, but for peers that are below the sender's floor.
+func (w *world) pullAbove(t *rapid.T) {
+	from := rapid.IntRange(0, 2).Draw(t, "from")
+	to := (from + rapid.IntRange(1, 2).Draw(t, "to")) % 3
+	w.past[to] = append(w.past[to], w.ns[to].Vector())
+	since := rapid.SampledFrom(w.past[to]).Draw(t, "since")
+	d, err := tryDeltaOf(t, w.ns[from], since)
+	if errors.Is(err, store.ErrBelowFloor) {
+		return
+	}
+	sent := w.models[from].clone()
+	overtake := rapid.Bool().Draw(t, "the receiver commits meanwhile")
+	_, err = d.applyOvertaken(w.ns[to], func() {
+		if overtake {
+			w.commitTo(t, to)
+		}
+	})
+	switch {
+	case errors.Is(err, store.ErrBelowFloor) && len(since) == 0: // it holds something by now
+	case err != nil:
+		t.Fatal(err)
+	default:
+		w.models[to].merge(sent)
+	}
+}
+
+// Whatever is collected, where and when, is read as if nothing ever was.
+func TestAnyHistoryWithCollectionsIsReadAsWithout(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{fleet: fleet{t: t}}
+		for n := range w.disks {
+			w.disks[n] = vfs.NewMem()
+			w.models[n] = newModel()
+			w.past[n] = []crdt.Vector{{}}
+			w.open(n)
+		}
+		defer w.close()
+		t.Repeat(map[string]func(*rapid.T){
+			"commit":  w.commit,
+			"pull":    w.pullAbove,
+			"pull2":   w.pullAbove,
+			"pull3":   w.pullAbove,
+			"collect": w.collect,
+			"reopen":  w.reopen,
+			"": func(t *rapid.T) {
+				for n := range w.ns {
+					if got, want := visible(t, w.ns[n]), w.models[n].visible(); !slices.Equal(got, want) {
+						t.Fatalf("store %d reads\n%v\nwant\n%v", n, got, want)
+					}
+				}
+			},
+		})
+		for n, s := range w.stores {
+			if err := s.Check(context.Background()); err != nil {
+				t.Fatalf("store %d: %v", n, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// sweep is how far the namespace was collected.
+//
+//	key    08
+//	value  01 array(3) vector transactions live; the vector as in a checkpoint
+type sweep struct {
+	upTo crdt.Vector // expanded: the removals that it covers were dropped
+	// transactions is how many the vector counted when the whole log was
+	// last looked at, and live how many of its entries were left.
+	transactions, live uint64
+}
+
+// sweptKey is where the sweep is.
+func (ns *Namespace) sweptKey() []byte {
+	p := makePrefix(spaceNamespace, ns.number, partSwept)
+	return p[:]
+}
+
+func (ns *Namespace) loadSweep() (s sweep, err error) {
+	s.upTo = crdt.Vector{}
+	value, closer, err := ns.store.engine.DB.Get(ns.sweptKey())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, readError(err)
+	}
+	defer closer.Close()
+	r, err := metaReader(value)
+	if err == nil {
+		if n := r.Array(3); n != 3 && r.Err() == nil {
+			r.Fail(fmt.Sprintf("%d fields, want 3", n))
+		}
+		s.upTo = ns.Expand(ns.readNumbered(r))
+		s.transactions, s.live = r.Uint(), r.Uint()
+		err = r.Done()
+	}
+	if err != nil {
+		return s, fmt.Errorf("%w: how far was collected: %w", ErrDamaged, err)
+	}
+	return s, nil
+}
+
+func (ns *Namespace) saveSweep(s sweep) error {
+	return ns.alone(func(b *pebble.Batch) error {
+		v := crdt.AppendArray([]byte{metaFormat}, 3)
+		v = appendNumbered(v, ns.Normalize(s.upTo), ns.lineage.number)
+		v = crdt.AppendUint(crdt.AppendUint(v, s.transactions), s.live)
+		return b.Set(ns.sweptKey(), v, nil)
+	})
+}
+
+// meet returns what both cover. That of closed vectors is closed.
+func meet(a, b crdt.Vector) crdt.Vector {
+	out := crdt.Vector{}
+	for w, seq := range a {
+		if least := min(seq, b[w]); least > 0 {
+			out[w] = least
+		}
+	}
+	return out
+}
+
+// transactions returns how many an expanded vector covers.
+func transactions(v crdt.Vector) (n uint64) {
+	for _, seq := range v {
+		n += seq
+	}
+	return n
+}
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys[K interface{ ~uint32 | ~string }, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
+}
