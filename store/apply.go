@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -52,6 +51,16 @@ type applyWriter struct {
 // may have collected what floor covers. It returns nil if there is nothing to
 // do. The caller holds applying, and closes the apply.
 func (ns *Namespace) newApply(to, floor crdt.Vector) (*apply, error) {
+	a, err := ns.newMerge(to, floor)
+	if a != nil && !a.own.CoversAll(floor) && !disjoint(a.own, a.to) {
+		a.close()
+		return nil, fmt.Errorf("%w: the sender collected what was not seen here", ErrBelowFloor)
+	}
+	return a, err
+}
+
+// newMerge is newApply for a sender that tells all at which both differ.
+func (ns *Namespace) newMerge(to, floor crdt.Vector) (*apply, error) {
 	for _, v := range []crdt.Vector{to, floor} {
 		if unknown := ns.Unknown(v); len(unknown) > 0 {
 			return nil, fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
@@ -73,9 +82,6 @@ func (ns *Namespace) newApply(to, floor crdt.Vector) (*apply, error) {
 	}
 	if len(a.ahead) == 0 {
 		return nil, snap.Close()
-	}
-	if !a.own.CoversAll(floor) && !disjoint(a.own, a.to) {
-		return nil, errors.Join(fmt.Errorf("%w: the sender collected what was not seen here", ErrBelowFloor), snap.Close())
 	}
 	a.intro = ns.lineage.introduce(a.ahead, a.own)
 	return a, nil

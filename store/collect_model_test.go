@@ -1,13 +1,11 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -61,33 +59,9 @@ func (w *world) pullAbove(t *rapid.T) {
 // Whatever is collected, where and when, is read as if nothing ever was.
 func TestAnyHistoryWithCollectionsIsReadAsWithout(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{fleet: fleet{t: t}}
-		for n := range w.disks {
-			w.disks[n] = vfs.NewMem()
-			w.models[n] = newModel()
-			w.past[n] = []crdt.Vector{{}}
-			w.open(n)
-		}
+		w := newCollectingWorld(t)
 		defer w.close()
-		t.Repeat(map[string]func(*rapid.T){
-			"commit":  w.commit,
-			"pull":    w.pullAbove,
-			"pull2":   w.pullAbove,
-			"pull3":   w.pullAbove,
-			"collect": w.collect,
-			"reopen":  w.reopen,
-			"": func(t *rapid.T) {
-				for n := range w.ns {
-					if got, want := visible(t, w.ns[n]), w.models[n].visible(); !slices.Equal(got, want) {
-						t.Fatalf("store %d reads\n%v\nwant\n%v", n, got, want)
-					}
-				}
-			},
-		})
-		for n, s := range w.stores {
-			if err := s.Check(context.Background()); err != nil {
-				t.Fatalf("store %d: %v", n, err)
-			}
-		}
+		t.Repeat(w.actions(nil))
+		w.checkAll(t)
 	})
 }

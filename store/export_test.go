@@ -18,6 +18,12 @@ func (in *Incoming) FinishOvertaken(to, floor crdt.Vector, overtake func()) (App
 	return in.Finish(to, floor)
 }
 
+// FinishOvertaken is Finish, as that of an Incoming.
+func (r *Reconciliation) FinishOvertaken(overtake func()) (Applied, error) {
+	r.overtake = overtake
+	return r.Finish()
+}
+
 // Flush writes the memtable out, as a full one is.
 func (s *Store) Flush() error { return s.engine.DB.Flush() }
 

@@ -94,15 +94,19 @@ func (in *Incoming) Finish(to, floor crdt.Vector) (Applied, error) {
 	if in.stage != nil {
 		in.stage.remove() // if it fails, so will what comes next, and Open does it
 	}
-	if !done.Changed {
-		return done, nil
+	if done.Changed {
+		ns.merged()
 	}
+	return done, nil
+}
+
+// merged ends the publication of a delta: it tells, and has it fsynced.
+func (ns *Namespace) merged() {
 	defer ns.store.users.Done() // publish began it
 	if ns.store.options.Visible != nil {
 		ns.store.options.Visible(ns)
 	}
 	ns.store.syncer.add(ns, true)
-	return done, nil
 }
 
 // finish applies the delta.

@@ -64,7 +64,7 @@ func (m *tableMerge) build() error {
 	if err := errors.Join(m.putFloor(m.tables.put), m.tables.cut()); err != nil {
 		return err
 	}
-	if m.done.Records != m.stage.count {
+	if m.done.Records != m.stage.count && !m.stage.replace {
 		return fmt.Errorf("%w: %d of its records came twice, with others between",
 			crdt.ErrDelta, m.stage.count-m.done.Records)
 	}

@@ -77,6 +77,8 @@ type world struct {
 	ns     [3]*store.Namespace
 	models [3]*model
 	past   [3][]crdt.Vector // vectors that a store covers
+
+	rejoins [3]*rejoin // reconciliations under way
 }
 
 func (w *world) options(n int) store.Options {
@@ -162,6 +164,7 @@ func (w *world) pull(t *rapid.T) {
 
 func (w *world) reopen(t *rapid.T) {
 	n := rapid.IntRange(0, 2).Draw(t, "store")
+	w.abort(n)
 	if err := w.stores[n].Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,8 @@ type stage struct {
 	log     prefix
 	numbers map[crdt.WriterID]uint32
 	writers []crdt.WriterID
-	count   int // records put
+	count   int  // records put
+	replace bool // a record that is put again replaces the one before
 	builder builder
 }
 

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Reconciliation brings a namespace to what a source holds where the log does
+// not tell: the namespace does not cover the source's floor, so the source
+// may have collected removals that were never seen here. All records at which
+// the two differ are put, and merged at once by Finish: what the source covers
+// and does not hold is gone. Until then nothing of it is visible, and the
+// namespace is read and written as ever.
+//
+// What differs is found by comparing a snapshot of the source with Snapshot,
+// which stays the same. It may be done in steps, with one source after the
+// other: each covers what was staged so far, and has collected nothing beyond
+// that; it first puts what changed since below where the last one ended.
+//
+// It goes over the disk, so it takes little memory. Not safe for concurrent
+// use; it ends with Finish or Abort. A store that is opened again has
+// forgotten it.
+type Reconciliation struct {
+	ns    *Namespace
+	snap  *Snapshot
+	stage *stage
+
+	entries []crdt.Entry // not yet in the stage
+	size    int
+	to      crdt.Vector // what is staged is of this vector, expanded
+	floor   crdt.Vector // of all sources
+	ended   error
+
+	overtake func() // tests commit here, between preparation and publication
+}
+
+// Reconcile begins a reconciliation with all that is visible.
+func (ns *Namespace) Reconcile() (*Reconciliation, error) {
+	snap, err := ns.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	r := &Reconciliation{ns: ns, snap: snap, stage: ns.newStage()}
+	r.stage.replace = true
+	return r, nil
+}
+
+// Snapshot returns what the source is compared with. It ends with r.
+func (r *Reconciliation) Snapshot() *Snapshot { return r.snap }
+
+// Staged returns the vector of what was staged, in normal form, empty if
+// nothing was.
+func (r *Reconciliation) Staged() crdt.Vector { return r.ns.Normalize(r.to) }
+
+// From says which snapshot the records come from that are put from now on: its
+// vector and its floor. Errors wrap crdt.ErrUnknownWriter if the record of a
+// writer was not learned, ErrBelowFloor if the source does not fit what is
+// staged; then nothing has changed.
+func (r *Reconciliation) From(vector, floor crdt.Vector) error {
+	if r.ended != nil {
+		return r.ended
+	}
+	for _, v := range []crdt.Vector{vector, floor} {
+		if unknown := r.ns.Unknown(v); len(unknown) > 0 {
+			return fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
+		}
+	}
+	to := r.ns.Expand(vector)
+	switch {
+	case !to.CoversAll(floor):
+		return fmt.Errorf("%w: its floor is beyond its vector", crdt.ErrDelta)
+	case r.to == nil:
+	case !to.CoversAll(r.to), !r.to.CoversAll(floor):
+		return fmt.Errorf("%w: the source does not fit what is staged", ErrBelowFloor)
+	}
+	r.to, r.floor = to, r.ns.joinFloors(r.floor, floor)
+	return nil
+}
+
+// Put stages what the source holds at a key; no events mean that it holds
+// nothing. It replaces what was put there before. r keeps the entry. Errors
+// are those of Incoming.Add, and end the reconciliation.
+func (r *Reconciliation) Put(e crdt.Entry) error {
+	if r.ended != nil {
+		return r.ended
+	}
+	if len(e.Record) > 0 {
+		if err := checkEntry(&e); err != nil {
+			return r.fail(err)
+		}
+	} else if err := e.Key.Validate(); err != nil {
+		return r.fail(fmt.Errorf("%w: %w", crdt.ErrDelta, err))
+	}
+	r.entries = append(r.entries, e)
+	if r.size += entrySize(&e); r.size < r.ns.store.options.StageBytes {
+		return nil
+	}
+	return r.fail(r.spill())
+}
+
+func (r *Reconciliation) spill() error {
+	at := r.ns.position()
+	err := r.stage.spill(r.entries, at.vector())
+	r.entries, r.size = nil, 0
+	return err
+}
+
+// Abort gives the reconciliation up. After Finish or Abort it does nothing.
+func (r *Reconciliation) Abort() {
+	if r.ended == nil {
+		r.fail(errEnded)
+	}
+}
+
+// fail ends the reconciliation if there is an error.
+func (r *Reconciliation) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	r.ended, r.entries = errEnded, nil
+	err = errors.Join(err, r.stage.remove(), r.snap.Close())
+	return r.ns.named("reconcile", err)
+}
+
+// Finish merges what was staged, as Incoming.Finish applies a delta: after it
+// the namespace covers the last source's vector, and its floor is the join of
+// its own and those of all sources. It is to be called once all that differs
+// was put.
+func (r *Reconciliation) Finish() (Applied, error) {
+	if r.ended != nil {
+		return Applied{}, r.ended
+	}
+	ns := r.ns
+	if err := ns.store.engine.admit(); err != nil {
+		return Applied{}, r.fail(err)
+	}
+	done, err := r.finish()
+	if err != nil {
+		return Applied{}, r.fail(err)
+	}
+	r.ended, r.entries = errEnded, nil
+	r.stage.remove() // if it fails, so will what comes next, and Open does it
+	r.snap.Close()
+	if done.Changed {
+		ns.merged()
+	}
+	return done, nil
+}
+
+func (r *Reconciliation) finish() (done Applied, err error) {
+	ns := r.ns
+	ns.applying.Lock()
+	defer ns.applying.Unlock()
+	if err := r.spill(); err != nil {
+		return Applied{}, err
+	}
+	a, err := ns.newMerge(r.to, r.floor)
+	if err != nil || a == nil {
+		return Applied{}, err
+	}
+	defer a.close()
+	if err := r.stageOvertaken(a); err != nil {
+		return Applied{}, err
+	}
+	m, err := newTableMerge(a, r.stage)
+	if err != nil {
+		return Applied{}, err
+	}
+	defer func() {
+		if e := m.discard(); err != nil { // else it is in, whatever is left over
+			err = errors.Join(err, e)
+		}
+	}()
+	if err := m.prepare(); err != nil {
+		return Applied{}, err
+	}
+	if r.overtake != nil {
+		r.overtake()
+	}
+	err = m.publish()
+	return a.done, err
+}
+
+// stageOvertaken stages the records that were equal when they were compared,
+// and to which a delta has brought events since that the source covers: the
+// source has superseded them, since it holds what was here then. What it holds
+// is, of what is here now, what was here then.
+func (r *Reconciliation) stageOvertaken(a *apply) error {
+	since, now := r.snap.Vector(), a.snap.Vector()
+	came := r.ns.ahead(since, meet(now, r.to))
+	var failed error
+	err := scanLog(a.snap.view.snap, r.ns.log, came, func(_ uint32, _ uint64, key []byte) bool {
+		var staged bool
+		if staged, failed = r.stage.has(key); failed != nil || staged {
+			return failed == nil
+		}
+		var rec crdt.Record
+		if rec, failed = a.snap.Get(crdt.Key(key)); failed != nil {
+			return false
+		}
+		held := crdt.Record{}
+		for _, e := range rec {
+			if since.Covers(e.Dot) {
+				held = append(held, e)
+			}
+		}
+		failed = r.stage.spill([]crdt.Entry{{Key: crdt.Key(key), Record: held}}, now)
+		return failed == nil
+	})
+	return errors.Join(err, failed)
+}
