@@ -168,6 +168,9 @@ func (na namer) fields(c code, fields int, r *crdt.Reader) string {
 		for _, g := range h.namespaces {
 			s += fmt.Sprintf(" %s=%x", g.name, g.hash[:3])
 		}
+		if len(h.features) > 0 {
+			s += fmt.Sprintf(" features=%d", h.features)
+		}
 		return s
 	case codeAnnounce:
 		return readAnnounce(r, fields).name

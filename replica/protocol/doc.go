@@ -34,7 +34,7 @@
 //	                          length follows nodes, not restarts
 //	diff     = vector         what differs from what the sender told
 //
-//	hello    = [1 min max cluster revocations [*(name hash)] *later]
+//	hello    = [1 min max cluster revocations [*(name hash)] [*feature] *later]
 //	announce = [2 name]                    a namespace is here now
 //	gone     = [3 number]                  it is not here, or not readable
 //	vector   = [4 number epoch vector]     all that is durable here
@@ -51,6 +51,8 @@
 // Both ends say Hello first. The version is the greatest that both speak; the
 // form of a Hello is for all versions, and if there is no version in common,
 // or the cluster is another, the link is closed with a Code that says so.
+// What a later release adds is a Feature, which both Hellos have to list before
+// a word of it is said on the link.
 // Namespaces with equal hashes are in sync without another word. For each
 // other that both have, each end sends its Vector, and, knowing the other's,
 // the Writers that the other lacks.

@@ -6,7 +6,7 @@ package protocol
 
 // greet says Hello on a new link.
 func (m *Machine) greet(l *link) {
-	h := hello{min: MinVersion, max: Version, cluster: m.cluster, revocations: m.revoked.hash()}
+	h := hello{min: MinVersion, max: Version, cluster: m.cluster, revocations: m.revoked.hash(), features: m.features}
 	var later []*session
 	for _, sp := range m.spaces {
 		if !l.mayRead(sp.name) {
@@ -39,7 +39,7 @@ func (m *Machine) onHello(l *link, h hello) error {
 	if h.cluster != m.cluster {
 		return faultf(CodeCluster, "the peer is of cluster %x, this node of %x", h.cluster[:4], m.cluster[:4])
 	}
-	l.greeted = true
+	l.greeted, l.features = true, agree(m.features, h.features)
 	if h.revocations != m.revoked.hash() {
 		m.sendRevocations(l, m.revoked.statements)
 	}

@@ -9,12 +9,13 @@ import (
 // Hello is the first message of each side, and the only one whose form later
 // versions may extend, by further fields at its end:
 //
-//	hello       = [1 min max cluster revocations namespaces *later]
+//	hello       = [1 min max cluster revocations namespaces features *later]
 //	min, max    = the versions that the sender speaks
 //	cluster     = 32 bytes; the other end's must be the same
 //	revocations = 16 bytes; the hash of the revocations that the sender knows
 //	namespaces  = [*(name hash)], numbered 1, 2, ... in this order
 //	hash        = 16 bytes; of the durable vector in normal form
+//	features    = [*feature]; not there in the first release (feature.go)
 //
 // Equal hashes need no vectors: a fleet in sync meets in constant bytes.
 type hello struct {
@@ -22,6 +23,7 @@ type hello struct {
 	cluster     [32]byte
 	revocations [16]byte
 	namespaces  []greeting
+	features    []Feature // nil: the field is not there
 }
 
 // greeting is a namespace in a Hello.
@@ -30,10 +32,15 @@ type greeting struct {
 	hash crdt.VectorHash
 }
 
+// helloFields are those of the first release.
 const helloFields = 5
 
 func (h *hello) encode() Frame {
-	b := newMessage(128+len(h.namespaces)*(crdt.MaxNamespaceBytes+24), helloFields, codeHello)
+	fields := helloFields
+	if h.features != nil {
+		fields++
+	}
+	b := newMessage(128+5*len(h.features)+len(h.namespaces)*(crdt.MaxNamespaceBytes+24), fields, codeHello)
 	b = crdt.AppendUint(b, h.min)
 	b = crdt.AppendUint(b, h.max)
 	b = crdt.AppendBytes(b, h.cluster[:])
@@ -42,6 +49,9 @@ func (h *hello) encode() Frame {
 	for _, g := range h.namespaces {
 		b = crdt.AppendString(b, g.name)
 		b = crdt.AppendBytes(b, g.hash[:])
+	}
+	if h.features != nil {
+		b = appendFeatures(b, h.features)
 	}
 	return Frame{b}
 }
@@ -68,7 +78,10 @@ func readHello(r *crdt.Reader, fields int) (h hello) {
 		seen[g.name] = true
 		h.namespaces = append(h.namespaces, g)
 	}
-	for range fields - helloFields {
+	if fields > helloFields {
+		h.features = readFeatures(r)
+	}
+	for range fields - helloFields - 1 {
 		r.Raw()
 	}
 	return h

@@ -29,6 +29,11 @@ const (
 	// MaxHelloNamespaces bounds the namespaces of a Hello, 150 KiB of them;
 	// a node that has more announces the others behind it.
 	MaxHelloNamespaces = 1 << 10
+	// MaxFeatures bounds the features of a Hello: far more than there will be
+	// at a time, and a few hundred bytes.
+	MaxFeatures = 64
+	// maxFeature is the greatest number that a feature can have.
+	maxFeature = 1<<32 - 1
 	// MaxNumbers bounds how many namespaces a peer announces over the life of
 	// a link, counting again what it dropped and opened again. Each costs
 	// some 300 bytes of memory.

@@ -15,9 +15,10 @@ type link struct {
 	grants Grants
 	seq    SeqChecker
 
-	greeted  bool  // the peer's Hello came
-	deadline int64 // for it
-	queued   bool  // frames were sent since the last Flushed
+	greeted  bool      // the peer's Hello came
+	features []Feature // that both Hellos list
+	deadline int64     // for it
+	queued   bool      // frames were sent since the last Flushed
 	numbers  uint64
 	epochs   uint64
 

@@ -14,6 +14,9 @@ type Config struct {
 	Cluster [32]byte
 	// Revocations are those known at the start.
 	Revocations []Revocation
+	// Features are those that the executor does its part of; at most
+	// MaxFeatures.
+	Features []Feature
 }
 
 // Machine is the sync protocol of one node: all of its links, all of its
@@ -21,11 +24,12 @@ type Config struct {
 // events give the same effects. Not safe for concurrent use: one goroutine
 // steps it.
 type Machine struct {
-	node    crdt.NodeID
-	cluster [32]byte
-	now     int64
-	armed   int64 // when a Tick is due, 0: none was asked for
-	out     []Effect
+	node     crdt.NodeID
+	cluster  [32]byte
+	features []Feature // ascending
+	now      int64
+	armed    int64 // when a Tick is due, 0: none was asked for
+	out      []Effect
 
 	spaces  []*space // by name
 	links   []*link  // in order of LinkUp
@@ -38,7 +42,7 @@ type Machine struct {
 
 // New returns a machine without links and namespaces.
 func New(c Config) *Machine {
-	m := &Machine{node: c.Node, cluster: c.Cluster, jobs: map[JobID]*job{}, byID: map[LinkID]*link{}}
+	m := &Machine{node: c.Node, cluster: c.Cluster, features: sortFeatures(c.Features), jobs: map[JobID]*job{}, byID: map[LinkID]*link{}}
 	for _, r := range c.Revocations {
 		m.revoked.add(r)
 	}

@@ -47,9 +47,12 @@ func samples() []sample {
 	h := hello{min: 1, max: 2, cluster: [32]byte{9}, revocations: [16]byte{8}, namespaces: []greeting{
 		{"cats", crdt.VectorHash{1}}, {"dogs", crdt.VectorHash{2}},
 	}}
+	able := h
+	able.features = []Feature{1, 7, 300}
 	f := refuse{vector{3, 4, sampleVector()}, reasonStore}
 	out := []sample{
 		{"hello", h.encode(), h, func(r *crdt.Reader, n int) any { return readHello(r, n) }},
+		{"hello-features", able.encode(), able, func(r *crdt.Reader, n int) any { return readHello(r, n) }},
 		{"announce", (&announce{"cats"}).encode(), announce{"cats"}, func(r *crdt.Reader, n int) any { return readAnnounce(r, n) }},
 		{"gone", (&gone{3}).encode(), gone{3}, func(r *crdt.Reader, n int) any { return readGone(r, n) }},
 		{"vector", encodeVector(3, 4, sampleEntries()), vector{3, 4, sampleVector()}, func(r *crdt.Reader, n int) any { return readVector(r, n) }},
@@ -186,13 +189,13 @@ func TestMessagesKeepTheirBytes(t *testing.T) {
 }
 
 func TestAHelloOfALaterVersionIsRead(t *testing.T) {
-	h := hello{min: 1, max: 9, cluster: [32]byte{1}}
+	h := hello{min: 1, max: 9, cluster: [32]byte{1}, features: []Feature{3}}
 	message := h.encode().buf[stampRoom:]
 	message[0]++ // one field more
 	message = crdt.AppendString(message, "later")
 	r := crdt.NewReader(message)
 	_, fields := readCode(r)
-	if got := readHello(r, fields); r.Done() != nil || got.max != 9 {
+	if got := readHello(r, fields); r.Done() != nil || got.max != 9 || len(got.features) != 1 {
 		t.Errorf("read %+v, %v", got, r.Err())
 	}
 }
@@ -214,11 +217,23 @@ func TestMessagesThatBreakTheRulesAreRefused(t *testing.T) {
 		"an empty name":            str(num(arr(nil, 2), uint64(codeAnnounce)), ""),
 		"a long name":              str(num(arr(nil, 2), uint64(codeAnnounce)), strings.Repeat("x", crdt.MaxNamespaceBytes+1)),
 		"an unknown reason":        arr(num(num(num(num(arr(nil, 5), uint64(codeRefuse)), 1), 1), 256+1), 0),
-		"a namespace twice":        (&hello{namespaces: []greeting{{name: "a"}, {name: "a"}}}).encode().buf[stampRoom:],
+		"a feature twice":          badHello(func(b []byte) []byte { return num(num(arr(b, 2), 5), 5) }),
+		"features out of order":    badHello(func(b []byte) []byte { return num(num(arr(b, 2), 5), 4) }),
+		"feature zero":             badHello(func(b []byte) []byte { return num(arr(b, 1), 0) }),
+		"a feature over the bound": badHello(func(b []byte) []byte { return num(arr(b, 1), maxFeature+1) }),
+		"too many features": badHello(func(b []byte) []byte {
+			b = arr(b, MaxFeatures+1)
+			for f := range uint64(MaxFeatures + 1) {
+				b = num(b, f+1)
+			}
+			return b
+		}),
+		"features that are no array": badHello(func(b []byte) []byte { return num(b, 1) }),
+		"a namespace twice":          (&hello{namespaces: []greeting{{name: "a"}, {name: "a"}}}).encode().buf[stampRoom:],
 	} {
 		m, l := greeted(t)
 		frame := append(num(nil, l.seq.last+1), message...)
-		if name == "a namespace twice" {
+		if isHello := len(message) > 1 && message[1] == byte(codeHello); isHello {
 			m, l = New(Config{}), nil
 			m.Step(0, LinkUp{Link: 1, Peer: crdt.NodeID{2}})
 			frame = append(num(nil, 1), message...)
@@ -232,6 +247,13 @@ func TestMessagesThatBreakTheRulesAreRefused(t *testing.T) {
 			t.Errorf("%s: effect %v", name, effects[0])
 		}
 	}
+}
+
+// badHello returns a Hello with something in the place of its features.
+func badHello(features func([]byte) []byte) []byte {
+	message := (&hello{min: 1, max: 1}).encode().buf[stampRoom:]
+	message[0]++ // one field more
+	return features(message)
 }
 
 // greeted returns a machine with a link that has said Hello.

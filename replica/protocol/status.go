@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/anabranch-db/anabranch/crdt"
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
 
 // LinkStatus is what a machine knows of a link, for people to read.
 type LinkStatus struct {
@@ -8,6 +12,8 @@ type LinkStatus struct {
 	Peer crdt.NodeID
 	// Greeted is whether the peer has said Hello.
 	Greeted bool
+	// Features are those that both ends have.
+	Features []Feature
 	// Namespaces are those that either side announced, in the order in which
 	// they did.
 	Namespaces []SessionStatus
@@ -40,7 +46,7 @@ type SessionStatus struct {
 func (m *Machine) Links() []LinkStatus {
 	out := make([]LinkStatus, 0, len(m.links))
 	for _, l := range m.links {
-		ls := LinkStatus{Link: l.id, Peer: l.peer, Greeted: l.greeted}
+		ls := LinkStatus{Link: l.id, Peer: l.peer, Greeted: l.greeted, Features: slices.Clone(l.features)}
 		for _, s := range l.sessions {
 			ls.Namespaces = append(ls.Namespaces, s.status())
 		}

@@ -127,6 +127,15 @@ func (sc *script) run(verb string, args []string) {
 		sc.node(args[0]).failing = map[string]int{args[1]: 1}
 	case "cluster": // node number
 		sc.node(args[0]).m.cluster[0] = byte(sc.number(args[1]))
+	case "features": // node numbers...: what it lists in its Hellos
+		for _, f := range args[1:] {
+			n := sc.node(args[0])
+			n.m.features = append(n.m.features, Feature(sc.number(f)))
+		}
+	case "agreed": // node: the features of its links
+		for _, l := range sc.node(args[0]).m.Links() {
+			fmt.Fprintf(&sc.out, "link %d: %d\n", l.Link, l.Features)
+		}
 	case "readonly": // node: others know that it may not write
 		w.readonly = sc.node(args[0])
 	case "revoke": // node at: the statement is made at a node
