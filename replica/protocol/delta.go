@@ -11,9 +11,8 @@ import "github.com/anabranch-db/anabranch/crdt"
 //	          the receiver the delta builds on
 //	diff    = nil, or, in the last frame, the entries of the snapshot's vector
 //	          that are not in what the sender told, and are told by it
-//	table   = [*writer]; events name a writer by its place in it
-//	records = [*(key record)], for each record that changed its present events;
-//	          equal keys in a row are parts of one record
+//	table records = a block (recordblock.go): for each record that changed its
+//	          present events
 //
 // A delta that is broken off is never gone on with: that always comes with
 // another epoch, or another number. So a frame that follows a last one is a

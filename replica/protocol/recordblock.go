@@ -1,0 +1,182 @@
+package protocol
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// A block is the part of a frame that carries records; Delta and Answer frames
+// end with one.
+//
+//	block   = table records
+//	table   = [*writer]; events name a writer by its place in it
+//	records = [*(key record)]; equal keys in a row are parts of one record,
+//	          also where a frame ends between them
+type blockEncoder struct {
+	target  int // bytes at which a block ends
+	table   map[crdt.WriterID]uint64
+	writers []byte // the ids in the table, encoded, in order
+	records []byte
+	count   int // entries in records
+}
+
+func newBlockEncoder() blockEncoder {
+	return blockEncoder{target: TargetFrameBytes, table: map[crdt.WriterID]uint64{}}
+}
+
+// add adds a record, and calls flush, which must take what is there with
+// appendTo, whenever the block is full. It keeps nothing of e.
+func (b *blockEncoder) add(e crdt.Entry, flush func() error) error {
+	for rest := e.Record; len(rest) > 0; {
+		n, size := b.fitting(e.Key, rest)
+		if b.count > 0 && (len(b.records)+size > b.target || len(b.table)+n > MaxWritersPerFrame) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		b.records = crdt.AppendString(b.records, string(e.Key))
+		b.records = crdt.AppendRecord(b.records, rest[:n], b.index)
+		b.count++
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// eventOverhead is what an event takes at most beside its value and fields.
+const eventOverhead = 40
+
+// fitting returns how many of the events fit one entry, at least one, and at
+// most how many bytes the entry takes.
+func (b *blockEncoder) fitting(k crdt.Key, rec crdt.Record) (n, size int) {
+	size = len(k) + eventOverhead
+	for n < len(rec) && n < MaxWritersPerFrame {
+		more := len(rec[n].Value) + len(rec[n].Ext) + eventOverhead
+		if n > 0 && size+more > b.target {
+			break
+		}
+		size += more
+		n++
+	}
+	return n, size
+}
+
+// index returns the place of w in the table.
+func (b *blockEncoder) index(w crdt.WriterID) uint64 {
+	i, ok := b.table[w]
+	if !ok {
+		i = uint64(len(b.table))
+		b.table[w] = i
+		b.writers = crdt.AppendBytes(b.writers, w[:])
+	}
+	return i
+}
+
+// size returns about how many bytes appendTo appends.
+func (b *blockEncoder) size() int { return len(b.writers) + len(b.records) }
+
+// appendTo appends the block to a frame, and begins the next one.
+func (b *blockEncoder) appendTo(dst []byte) []byte {
+	dst = append(crdt.AppendArray(dst, len(b.table)), b.writers...)
+	dst = append(crdt.AppendArray(dst, 2*b.count), b.records...)
+	b.writers, b.records, b.count = b.writers[:0], b.records[:0], 0
+	clear(b.table)
+	return dst
+}
+
+// blockDecoder reads blocks that follow each other, and puts records together
+// that were split. The zero value is ready.
+type blockDecoder struct {
+	held  crdt.Entry // may go on in the next entry
+	bytes int        // of held's values
+	table []crdt.WriterID
+}
+
+// entries reads a block and yields the records that are complete after it. An
+// error is left in r. What it yields aliases what r reads.
+func (d *blockDecoder) entries(r *crdt.Reader) iter.Seq[crdt.Entry] {
+	return func(yield func(crdt.Entry) bool) {
+		d.readTable(r)
+		n := r.Array(maxRecordsPerFrame)
+		if n%2 != 0 {
+			r.Fail("a key without its record")
+		}
+		for i := 0; i < n/2 && r.Err() == nil; i++ {
+			e := d.readEntry(r)
+			if r.Err() != nil {
+				return
+			}
+			if done, ok := d.take(r, e); ok && !yield(done) {
+				return
+			}
+		}
+	}
+}
+
+// rest returns the record that was held back since the next block could have
+// had more of it; ok is false if there is none.
+func (d *blockDecoder) rest() (e crdt.Entry, ok bool) {
+	e = d.held
+	*d = blockDecoder{}
+	return e, len(e.Record) > 0
+}
+
+// maxRecordsPerFrame bounds keys and records in one frame, two elements each;
+// an entry takes 8 bytes at least.
+const maxRecordsPerFrame = MaxFrameBytes / 4
+
+func (d *blockDecoder) readTable(r *crdt.Reader) {
+	n := r.Array(MaxWritersPerFrame)
+	d.table = d.table[:0]
+	for range n {
+		d.table = append(d.table, r.Writer())
+	}
+}
+
+func (d *blockDecoder) readEntry(r *crdt.Reader) (e crdt.Entry) {
+	e.Key = crdt.Key(r.String(crdt.MaxKeyBytes))
+	if r.Err() == nil {
+		if err := e.Key.Validate(); err != nil {
+			r.Fail(err.Error())
+		}
+	}
+	e.Record = crdt.ReadRecord(r, func(i uint64) (w crdt.WriterID, ok bool) {
+		if i >= uint64(len(d.table)) {
+			return w, false
+		}
+		return d.table[i], true
+	})
+	if r.Err() == nil && len(e.Record) == 0 {
+		r.Fail("a record without events")
+	}
+	return e
+}
+
+// take holds e back, and returns what was held before if that is complete.
+func (d *blockDecoder) take(r *crdt.Reader, e crdt.Entry) (done crdt.Entry, ok bool) {
+	size := 0
+	for i := range e.Record {
+		size += len(e.Record[i].Value) + len(e.Record[i].Ext)
+	}
+	if e.Key != d.held.Key || len(d.held.Record) == 0 {
+		done, d.held, d.bytes = d.held, e, size
+		return done, len(done.Record) > 0
+	}
+	d.bytes += size
+	rec := append(d.held.Record, e.Record...)
+	if len(rec) > crdt.MaxSiblings || d.bytes > MaxRecordBytes {
+		r.Fail(fmt.Sprintf("record of %d events and %d bytes", len(rec), d.bytes))
+		return done, false
+	}
+	byDot := func(a, b crdt.Event) int { return a.Dot.Compare(b.Dot) }
+	slices.SortFunc(rec, byDot)
+	for i := 1; i < len(rec); i++ {
+		if rec[i].Dot == rec[i-1].Dot {
+			r.Fail(fmt.Sprintf("two events with dot %s:%d in one record", rec[i].Writer, rec[i].Seq))
+		}
+	}
+	d.held.Record = rec
+	return done, false
+}
