@@ -44,6 +44,8 @@
 //	delta    = [8 number epoch (nil | diff) [*writer] [*(key record)]]
 //	refuse   = [9 number epoch reason vector]
 //	revoked  = [10 [*statement]]
+//	compare  = [12 number run [*range]]    is this the same at your snapshot?
+//	answer   = [13 number run last ended verdicts [*writer] [*(key record)]]
 //
 //	message  = hello | announce | ... | revoked
 //	frame    = seq message
@@ -109,6 +111,36 @@
 // Epochs are unique on a link, so a namespace that is dropped and opened again
 // never takes a delta that was built for the one before. Jobs carry ids, so an
 // event that comes late for an earlier session is ignored.
+//
+// # The reconcile exchange
+//
+// A node that lacks removals which its source no longer keeps cannot catch up
+// by deltas. It compares instead: each end holds one snapshot for the whole
+// run, and the node asks about ranges of keys. A record's id is a hash of its
+// key and its dots, and a range adds up to a sum of ids and a count. Where
+// these differ the range is split, at most into Fanout parts, and asked about
+// again; a range of at most LeafKeys records is listed by ids. The answer to a
+// list says which of them the source has, and brings all others that it has
+// there: so what is listed, not met and not brought is gone. Where the node
+// has nothing, its list is empty, and all comes in one answer.
+//
+//	range    = [shared suffix count sum]   sum  = uint, 8 bytes of it
+//	         | [shared suffix ids]         ids  = bytes, 8 for each
+//	         | [shared suffix]             not asked about
+//	last     = bool, the last frame of this answer
+//	ended    = uint, how many ranges end in this frame
+//	verdicts = bytes: a bit for a sum, a bit for each id
+//
+// Ranges follow each other; each ends at a boundary that is sent as what
+// differs from the one before (compare.go, answer.go). The leftmost are asked
+// about first. So there is always a position, a key below which everything is
+// resolved, and a run that broke goes on from there with another source. The
+// source keeps nothing from one compare to the next but its snapshot's
+// Summary; a compare costs it one scan of the snapshot at most.
+//
+// What it costs: of n records, d of them changed, about log16(n/16) + 2 rounds
+// (more where a compare is full), and for each change the changed record
+// itself, 16 ids, and 16 sums for each level that the changes do not share.
 //
 // # Executor
 //

@@ -46,6 +46,24 @@ const (
 	// greatest size they just fit it.
 	MaxStatementsPerFrame = 256
 
+	// Fanout is into how many parts a range that differs is split at most. A
+	// part costs some 16 bytes; with 16 of them a million records take four
+	// rounds to get down to LeafKeys.
+	Fanout = 16
+	// LeafKeys is how many records of a range are listed, at 8 bytes each,
+	// rather than split further. It is a stride's least as well, and at most
+	// 32: verdicts are kept in 32 bits.
+	LeafKeys = 16
+	// MaxRangesPerFrame bounds the ranges that one compare asks about: their
+	// boundaries fit TargetFrameBytes with keys of 40 bytes, and the verdicts
+	// take 8 KiB.
+	MaxRangesPerFrame = 1 << 12
+	// maxSummaryMarks and maxSummaryBytes bound what a summary keeps: 40
+	// bytes for each mark, 2.5 MiB, and its key. A billion records have a
+	// stride of 16,384 then, which a range that differs is scanned for.
+	maxSummaryMarks = 1 << 16
+	maxSummaryBytes = 4 << 20
+
 	// toldSlack is how many entries more than twice the present vector may
 	// have been told before it is told anew: entries that later ones imply
 	// stay in what was told, one for each restart of a node. 64 take 2 KiB.

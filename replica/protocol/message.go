@@ -20,11 +20,14 @@ const (
 	codeDelta       code = 8
 	codeRefuse      code = 9
 	codeRevocations code = 10
+	codeCompare     code = 12
+	codeAnswer      code = 13
 )
 
 var messageNames = [...]string{
 	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
 	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
+	codeCompare: "Compare", codeAnswer: "Answer",
 }
 
 func (c code) String() string {
@@ -41,7 +44,7 @@ const maxFields = 64
 func readCode(r *crdt.Reader) (c code, fields int) {
 	n := r.Array(maxFields)
 	u := r.Uint()
-	if r.Err() == nil && (n == 0 || u == 0 || u >= uint64(len(messageNames))) {
+	if r.Err() == nil && (n == 0 || u == 0 || u >= uint64(len(messageNames)) || messageNames[u] == "") {
 		r.Fail(fmt.Sprintf("unknown message %d", u))
 	}
 	if r.Err() != nil {

@@ -87,22 +87,23 @@ func sampleDelta() (frames []Frame) {
 	return frames
 }
 
-func sampleRecords() []crdt.Entry {
-	key := func(name string) crdt.Key {
-		k, err := crdt.MakeKey(crdt.Path{name}, crdt.TypeRegister, "")
-		if err != nil {
-			panic(err)
-		}
-		return k
+func sampleKey(name string) crdt.Key {
+	k, err := crdt.MakeKey(crdt.Path{name}, crdt.TypeRegister, "")
+	if err != nil {
+		panic(err)
 	}
+	return k
+}
+
+func sampleRecords() []crdt.Entry {
 	event := func(w byte, seq uint64, value string) crdt.Event {
 		return crdt.Event{Dot: crdt.Dot{Writer: sampleWriter(w), Seq: seq}, Time: crdt.TimestampOf(1_700_000_000_000), Value: []byte(value)}
 	}
 	gone := event(2, 299, "")
 	gone.Removed, gone.Value = true, nil
 	return []crdt.Entry{
-		{Key: key("tom"), Record: crdt.Record{event(1, 7, "red"), gone}},
-		{Key: key("kim"), Record: crdt.Record{event(2, 300, "blue")}},
+		{Key: sampleKey("tom"), Record: crdt.Record{event(1, 7, "red"), gone}},
+		{Key: sampleKey("kim"), Record: crdt.Record{event(2, 300, "blue")}},
 	}
 }
 

@@ -91,6 +91,7 @@ func (b *blockEncoder) appendTo(dst []byte) []byte {
 type blockDecoder struct {
 	held  crdt.Entry // may go on in the next entry
 	bytes int        // of held's values
+	parts int        // keys and their events in the last block
 	table []crdt.WriterID
 }
 
@@ -103,6 +104,7 @@ func (d *blockDecoder) entries(r *crdt.Reader) iter.Seq[crdt.Entry] {
 		if n%2 != 0 {
 			r.Fail("a key without its record")
 		}
+		d.parts = n / 2
 		for i := 0; i < n/2 && r.Err() == nil; i++ {
 			e := d.readEntry(r)
 			if r.Err() != nil {

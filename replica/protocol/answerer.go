@@ -1,0 +1,100 @@
+package protocol
+
+// AnswerCompare answers a compare from the snapshot of s. body is what follows
+// the compare's head, and number the namespace's here. It hands each frame to
+// send, whose error ends the answer; errors of a compare that breaks the rules
+// wrap ErrMalformed, and then nothing was sent.
+//
+// It keeps nothing from one compare to the next. However many ranges there
+// are, their sums cost one scan of the snapshot at most, and less than two
+// strides for each; a list costs a scan of its range, all of which but the
+// records listed is sent.
+func AnswerCompare(s *Summary, number, run uint64, body []byte, send func(Frame) error) error {
+	return answerCompare(s, number, run, body, TargetFrameBytes, send)
+}
+
+// answerCompare ends frames at target bytes.
+func answerCompare(s *Summary, number, run uint64, body []byte, target int, send func(Frame) error) error {
+	asks, err := readAsks(body)
+	if err != nil {
+		return err
+	}
+	a := answerer{
+		number: number, run: run, send: send,
+		cursor: cursor{summary: s}, blockEncoder: newBlockEncoder(),
+	}
+	a.target = target
+	for i := range asks {
+		if err := a.answer(&asks[i]); err != nil {
+			return err
+		}
+	}
+	return a.flush(true)
+}
+
+// answerer writes one answer.
+type answerer struct {
+	number, run uint64
+	send        func(Frame) error
+	cursor      cursor
+	ids         identifier
+
+	// The frame being filled.
+	blockEncoder
+	ended    int
+	verdicts bitWriter // on what ended
+	open     *ask      // the list under way
+	met      uint32    // the places in open that were met
+}
+
+func (a *answerer) answer(q *ask) error {
+	if q.list {
+		if err := a.list(q); err != nil {
+			return err
+		}
+		a.verdicts.add(a.met, q.verdictBits())
+	} else {
+		own, err := a.cursor.within(q.Span)
+		if err != nil {
+			return err
+		}
+		same := uint32(0)
+		if own.count == q.count && own.fingerprint() == q.fingerprint {
+			same = 1
+		}
+		a.verdicts.add(same, q.verdictBits())
+	}
+	a.ended++
+	return nil
+}
+
+// list adds the records in q's range that are not in its list.
+func (a *answerer) list(q *ask) error {
+	a.open, a.met = q, 0
+	for e, err := range a.cursor.summary.snapshot.Scan(q.Span) {
+		if err != nil {
+			return err
+		}
+		if len(q.ids) > 0 {
+			if i := q.place(a.ids.of(e)); i >= 0 {
+				a.met |= 1 << i
+				continue
+			}
+		}
+		if err := a.add(e, func() error { return a.flush(false) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush sends the frame being filled. One that is not the last ends within a
+// list, since only a record makes it full.
+func (a *answerer) flush(last bool) error {
+	if !last {
+		a.verdicts.add(a.met, a.open.verdictBits())
+	}
+	b := appendAnswerHead(a.size(), answerHead{a.number, a.run, last}, a.ended, a.verdicts.bytes)
+	a.ended, a.verdicts = 0, bitWriter{}
+	return a.send(Frame{a.appendTo(b)})
+}
