@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -14,10 +15,10 @@ import (
 // and does not hold is gone. Until then nothing of it is visible, and the
 // namespace is read and written as ever.
 //
-// What differs is found by comparing a snapshot of the source with Snapshot,
-// which stays the same. It may be done in steps, with one source after the
-// other: each covers what was staged so far, and has collected nothing beyond
-// that; it first puts what changed since below where the last one ended.
+// What differs is found by comparing a snapshot of the source with View. That
+// is the namespace when the reconciliation began, with what was put before
+// From in its place: so a run that broke off goes on with any source, and what
+// came before is not sent again where that source has it too.
 //
 // It goes over the disk, so it takes little memory. Not safe for concurrent
 // use; it ends with Finish or Abort. A store that is opened again has
@@ -26,11 +27,12 @@ type Reconciliation struct {
 	ns    *Namespace
 	snap  *Snapshot
 	stage *stage
+	view  *stagedView // nil before From
 
 	entries []crdt.Entry // not yet in the stage
 	size    int
-	to      crdt.Vector // what is staged is of this vector, expanded
-	floor   crdt.Vector // of all sources
+	to      crdt.Vector // of the source, expanded
+	floor   crdt.Vector
 	ended   error
 
 	overtake func() // tests commit here, between preparation and publication
@@ -47,17 +49,11 @@ func (ns *Namespace) Reconcile() (*Reconciliation, error) {
 	return r, nil
 }
 
-// Snapshot returns what the source is compared with. It ends with r.
-func (r *Reconciliation) Snapshot() *Snapshot { return r.snap }
-
-// Staged returns the vector of what was staged, in normal form, empty if
-// nothing was.
-func (r *Reconciliation) Staged() crdt.Vector { return r.ns.Normalize(r.to) }
-
-// From says which snapshot the records come from that are put from now on: its
-// vector and its floor. Errors wrap crdt.ErrUnknownWriter if the record of a
-// writer was not learned, ErrBelowFloor if the source does not fit what is
-// staged; then nothing has changed.
+// From begins to compare with a source's snapshot, which has that vector and
+// floor. What was put so far enters the View. Errors wrap
+// crdt.ErrUnknownWriter if the record of a writer was not learned,
+// crdt.ErrDelta if no namespace has such a floor; then nothing has changed.
+// Others end the reconciliation.
 func (r *Reconciliation) From(vector, floor crdt.Vector) error {
 	if r.ended != nil {
 		return r.ended
@@ -68,15 +64,36 @@ func (r *Reconciliation) From(vector, floor crdt.Vector) error {
 		}
 	}
 	to := r.ns.Expand(vector)
-	switch {
-	case !to.CoversAll(floor):
+	if !to.CoversAll(floor) {
 		return fmt.Errorf("%w: its floor is beyond its vector", crdt.ErrDelta)
-	case r.to == nil:
-	case !to.CoversAll(r.to), !r.to.CoversAll(floor):
-		return fmt.Errorf("%w: the source does not fit what is staged", ErrBelowFloor)
 	}
-	r.to, r.floor = to, r.ns.joinFloors(r.floor, floor)
+	if err := r.spill(); err != nil {
+		return r.fail(err)
+	}
+	if err := r.closeView(); err != nil {
+		return r.fail(err)
+	}
+	r.view = &stagedView{r.snap, r.stage, r.ns.store.engine.DB.NewSnapshot()}
+	r.to, r.floor = to, floor
 	return nil
+}
+
+// View returns what the source is to be compared with. It stays the same until
+// the next From, or the end.
+func (r *Reconciliation) View() View { return r.view }
+
+// View is what can be scanned.
+type View interface {
+	Scan(span crdt.Span) iter.Seq2[crdt.Entry, error]
+}
+
+func (r *Reconciliation) closeView() error {
+	if r.view == nil {
+		return nil
+	}
+	err := r.view.staged.Close()
+	r.view = nil
+	return err
 }
 
 // Put stages what the source holds at a key; no events mean that it holds
@@ -120,17 +137,19 @@ func (r *Reconciliation) fail(err error) error {
 		return nil
 	}
 	r.ended, r.entries = errEnded, nil
-	err = errors.Join(err, r.stage.remove(), r.snap.Close())
+	err = errors.Join(err, r.closeView(), r.stage.remove(), r.snap.Close())
 	return r.ns.named("reconcile", err)
 }
 
 // Finish merges what was staged, as Incoming.Finish applies a delta: after it
-// the namespace covers the last source's vector, and its floor is the join of
-// its own and those of all sources. It is to be called once all that differs
-// was put.
+// the namespace covers the source's vector, and its floor is the join of both.
+// It is to be called once all that differs from the View was put.
 func (r *Reconciliation) Finish() (Applied, error) {
 	if r.ended != nil {
 		return Applied{}, r.ended
+	}
+	if r.view == nil {
+		return Applied{}, r.fail(errors.New("there is no source yet"))
 	}
 	ns := r.ns
 	if err := ns.store.engine.admit(); err != nil {
@@ -142,6 +161,7 @@ func (r *Reconciliation) Finish() (Applied, error) {
 	}
 	r.ended, r.entries = errEnded, nil
 	r.stage.remove() // if it fails, so will what comes next, and Open does it
+	r.closeView()
 	r.snap.Close()
 	if done.Changed {
 		ns.merged()

@@ -2,7 +2,7 @@ package store_test
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -13,42 +13,34 @@ import (
 	"github.com/anabranch-db/anabranch/store"
 )
 
-// rejoin is a reconciliation that is under way at a store: everything below
-// next was compared, or is staged.
+// rejoin is a reconciliation that is under way at a store.
 type rejoin struct {
 	*store.Reconciliation
-	next crdt.Key
 	sent *model // the last source, at its snapshot
 }
 
-// compare puts what differs at up to n keys from next on, and reports whether
-// that was all.
+// compare puts what differs at up to n keys, and reports whether that was all.
 func (r *rejoin) compare(t tb, source *store.Snapshot, n int) (all bool) {
 	t.Helper()
-	ours, theirs := recordsFrom(t, r.Snapshot(), r.next), recordsFrom(t, source, r.next)
-	for ; n > 0; n-- {
-		var k crdt.Key
-		switch {
-		case len(ours) == 0 && len(theirs) == 0:
-			return true
-		case len(theirs) == 0 || len(ours) > 0 && ours[0].Key <= theirs[0].Key:
-			k = ours[0].Key
-		default:
-			k = theirs[0].Key
+	ours, theirs := recordsOf(t, r.View()), recordsOf(t, source)
+	for _, k := range slices.Sorted(maps.Keys(union(ours, theirs))) {
+		if crdtBytes(ours[k]) == crdtBytes(theirs[k]) {
+			continue
 		}
-		var a, b crdt.Record
-		if len(ours) > 0 && ours[0].Key == k {
-			a, ours = ours[0].Record, ours[1:]
+		if n--; n < 0 {
+			return false
 		}
-		if len(theirs) > 0 && theirs[0].Key == k {
-			b, theirs = theirs[0].Record, theirs[1:]
-		}
-		if string(crdt.AppendCanonical(nil, a)) != string(crdt.AppendCanonical(nil, b)) {
-			r.put(t, crdt.Entry{Key: k, Record: b})
-		}
-		r.next = k + "\x00"
+		r.put(t, crdt.Entry{Key: k, Record: theirs[k]})
 	}
-	return len(ours) == 0 && len(theirs) == 0
+	return true
+}
+
+func crdtBytes(rec crdt.Record) string { return string(crdt.AppendCanonical(nil, rec)) }
+
+func union(a, b map[crdt.Key]crdt.Record) map[crdt.Key]crdt.Record {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }
 
 func (r *rejoin) put(t tb, e crdt.Entry) {
@@ -58,35 +50,29 @@ func (r *rejoin) put(t tb, e crdt.Entry) {
 	}
 }
 
-// from goes on with another snapshot: what changed since below next comes
-// first. It fails if the source does not fit.
-func (r *rejoin) from(t tb, ns, source *store.Namespace, snap *store.Snapshot) error {
+// from goes on with a snapshot.
+func (r *rejoin) from(t tb, ns, source *store.Namespace, snap *store.Snapshot) {
+	t.Helper()
 	if err := ns.Learn(source.Since(snap.Vector(), ns.Vector())); err != nil {
 		t.Fatal(err)
 	}
-	staged := r.Staged()
-	if err := r.From(source.Normalize(snap.Vector()), snap.Floor()); err != nil || r.next == "" {
-		return err
+	if err := r.From(source.Normalize(snap.Vector()), snap.Floor()); err != nil {
+		t.Fatal(err)
 	}
-	for e, err := range snap.Changes(staged) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Key < r.next {
-			r.put(t, e)
-		}
-	}
-	return nil
 }
 
-func recordsFrom(t tb, s *store.Snapshot, from crdt.Key) (es []crdt.Entry) {
-	for e, err := range s.Scan(crdt.Span{From: from}) {
+func recordsOf(t tb, s store.View) map[crdt.Key]crdt.Record {
+	records, last := map[crdt.Key]crdt.Record{}, crdt.Key("")
+	for e, err := range s.Scan(crdt.AllKeys) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		es = append(es, e)
+		if e.Key <= last || len(e.Record) == 0 {
+			t.Fatalf("%q with %d events comes after %q", e.Key, len(e.Record), last)
+		}
+		records[e.Key], last = e.Record, e.Key
 	}
-	return es
+	return records
 }
 
 // reconcile goes on with the reconciliation of a store, or begins one.
@@ -104,15 +90,7 @@ func (w *world) reconcile(t *rapid.T) {
 	}
 	source := snapshot(t, w.ns[from])
 	defer source.Close()
-	if err := r.from(t, w.ns[to], w.ns[from], source); errors.Is(err, store.ErrBelowFloor) {
-		if rapid.Bool().Draw(t, "give up") {
-			r.Abort()
-			w.rejoins[to] = nil
-		}
-		return
-	} else if err != nil {
-		t.Fatal(err)
-	}
+	r.from(t, w.ns[to], w.ns[from], source)
 	r.sent = w.models[from].clone()
 	if !r.compare(t, source, rapid.IntRange(0, 12).Draw(t, "keys")) {
 		return
@@ -141,9 +119,7 @@ func (w *world) reconcileAll(t *rapid.T) {
 			}
 			r := &rejoin{Reconciliation: began}
 			source := snapshot(t, w.ns[from])
-			if err := r.from(t, w.ns[n], w.ns[from], source); err != nil {
-				t.Fatal(err)
-			}
+			r.from(t, w.ns[n], w.ns[from], source)
 			r.compare(t, source, 1<<30)
 			source.Close()
 			if _, err := r.Finish(); err != nil {
@@ -246,9 +222,7 @@ func TestAReconciliationDropsWhatCameSinceItWasCompared(t *testing.T) {
 	r := &rejoin{Reconciliation: began}
 	source := snapshot(t, a)
 	defer source.Close()
-	if err := r.from(t, p, a, source); err != nil {
-		t.Fatal(err)
-	}
+	r.from(t, p, a, source)
 	r.compare(t, source, 1<<30)
 	pull(t, p, b)
 	commit(t, p, set(numbered(3), "ours"), set(numbered(2), "ours"))
@@ -271,49 +245,45 @@ func TestAReconciliationDropsWhatCameSinceItWasCompared(t *testing.T) {
 	}
 }
 
-// A reconciliation that goes on with another source has the floors of both,
-// and takes none that has collected beyond what is staged.
-func TestAReconciliationWithSeveralSources(t *testing.T) {
-	f := &fleet{t: t}
-	a, b, p := f.openNamespace(1, vfs.NewMem()), f.openNamespace(2, vfs.NewMem()), f.openNamespace(3, vfs.NewMem())
-	for i := range 4 {
-		commit(t, a, set(numbered(i), "x"))
-	}
-	pull(t, p, a)
-	commit(t, a, remove(numbered(0)), remove(numbered(3)))
-	pull(t, b, a)
-	collect(t, a, a.Vector())
-	began, err := p.Reconcile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rejoin{Reconciliation: began}
-	source := snapshot(t, a)
-	defer source.Close()
-	if err := r.from(t, p, a, source); err != nil || r.compare(t, source, 2) {
-		t.Fatal("it ended at once", err)
-	}
-	commit(t, b, remove(numbered(1)), remove(numbered(2)))
-	early := b.Vector()
-	later := snapshot(t, b)
-	defer later.Close()
-	commit(t, b, set(numbered(4), "y"))
-	collect(t, b, early)
-	beyond := snapshot(t, b)
-	defer beyond.Close()
-	if err := r.from(t, p, b, beyond); !errors.Is(err, store.ErrBelowFloor) {
-		t.Errorf("a source that collected more than is staged: %v", err)
-	}
-	if err := r.from(t, p, b, later); err != nil || !r.compare(t, later, 1<<30) {
-		t.Fatal(err)
-	}
-	if _, err := r.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	if got := visible(t, p); len(got) != 1 { // the vector
-		t.Errorf("it reads %v", got)
-	}
-	if !p.Floor().CoversAll(a.Floor()) || len(a.Floor()) == 0 {
-		t.Errorf("the floor is %v, want that of the first source too, %v", p.Floor(), a.Floor())
+// A reconciliation that goes on with another source finds there what differs
+// from what is staged, whichever of the two knows more.
+func TestAReconciliationGoesOnWithAnotherSource(t *testing.T) {
+	for _, swap := range []bool{false, true} {
+		f := &fleet{t: t}
+		a, b, p := f.openNamespace(1, vfs.NewMem()), f.openNamespace(2, vfs.NewMem()), f.openNamespace(3, vfs.NewMem())
+		for i := range 4 {
+			commit(t, a, set(numbered(i), "x"))
+		}
+		pull(t, p, a)
+		commit(t, a, remove(numbered(0)), set(numbered(1), "y"), remove(numbered(3)), set(numbered(5), "z"))
+		pull(t, b, a)
+		collect(t, a, a.Vector())
+		commit(t, b, remove(numbered(1)), set(numbered(0), "again"))
+		collect(t, b, b.Vector())
+		if swap {
+			a, b = b, a
+		}
+		began, err := p.Reconcile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &rejoin{Reconciliation: began}
+		for i, from := range []*store.Namespace{a, b} {
+			source := snapshot(t, from)
+			defer source.Close()
+			r.from(t, p, from, source)
+			if all := r.compare(t, source, []int{3, 1 << 30}[i]); all != (i == 1) {
+				t.Fatalf("source %d: it has compared all: %v", i, all)
+			}
+		}
+		if _, err := r.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := visible(t, p), visible(t, b); !slices.Equal(got, want) {
+			t.Errorf("it reads\n%v\nwant\n%v", got, want)
+		}
+		if !p.Floor().Equal(b.Floor()) {
+			t.Errorf("the floor is %v, want %v", p.Floor(), b.Floor())
+		}
 	}
 }
