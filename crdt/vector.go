@@ -54,6 +54,17 @@ func (v Vector) Join(o Vector) {
 	}
 }
 
+// Meet lowers every entry of v to that of o.
+func (v Vector) Meet(o Vector) {
+	for w, s := range v {
+		if least := min(s, o[w]); least == 0 {
+			delete(v, w)
+		} else {
+			v[w] = least
+		}
+	}
+}
+
 // Entries returns the entries ordered by writer.
 func (v Vector) Entries() []Dot {
 	es := make([]Dot, 0, len(v))

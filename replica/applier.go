@@ -20,15 +20,19 @@ type applier struct {
 	ready  chan struct{} // of capacity 1: there is something, or closed is set
 	closed bool
 
-	deltas map[protocol.LinkID]*delta // of the applier's goroutine
+	// Of the applier's goroutine.
+	deltas map[protocol.LinkID]*delta
+	rejoin rejoin
 }
 
-// task is one of: a frame to apply, writer records to learn, a job to cancel,
-// a link to forget, of which nothing follows. release is called when the
-// task's frame is done with.
+// task is one of: a frame to apply, writer records to learn, a snapshot to
+// compare with and its answers, a job to cancel, a link to forget, of which
+// nothing follows. release is called when the task's frame is done with.
 type task struct {
 	apply   *protocol.Apply
 	learn   *protocol.Learn
+	compare *protocol.Reconcile
+	answer  *protocol.TakeAnswer
 	cancel  protocol.JobID
 	forget  protocol.LinkID
 	release func()
@@ -114,12 +118,17 @@ func (a *applier) do(t task) {
 	case t.learn != nil:
 		err := a.learn(t.learn)
 		a.mesh.inbox.post(protocol.Learned{Job: t.learn.Job, Err: err})
+	case t.compare != nil:
+		a.reconcile(t.compare)
+	case t.answer != nil:
+		a.takeAnswer(t.answer)
 	case t.forget != 0:
 		if d := a.deltas[t.forget]; d != nil {
 			d.abort()
 			delete(a.deltas, t.forget)
 		}
 	default:
+		a.pauseRejoin(t.cancel)
 		for _, d := range a.deltas {
 			if d.job == t.cancel {
 				d.abort()
@@ -160,7 +169,9 @@ func (a *applier) apply(e *protocol.Apply) {
 		a.mesh.log.Warn("a delta was not applied", "namespace", a.store.Name(), "error", err)
 	}
 	d.incoming = nil
-	a.mesh.inbox.post(protocol.Applied{Job: e.Job, Durable: a.store.DurableVector(), Err: err})
+	durable := a.store.DurableVector()
+	a.dropStale(durable)
+	a.mesh.inbox.post(protocol.Applied{Job: e.Job, Durable: durable, Err: err})
 }
 
 // add adds the records of a frame, and with the last makes the delta visible.
@@ -181,7 +192,7 @@ func (d *delta) add(e *protocol.Apply) error {
 			return err
 		}
 	}
-	_, err := d.incoming.Finish(e.To, nil)
+	_, err := d.incoming.Finish(e.To, e.Floor)
 	return err
 }
 
@@ -195,6 +206,7 @@ func (d *delta) abort() {
 }
 
 func (a *applier) abortAll() {
+	a.abortRejoin()
 	for _, d := range a.deltas {
 		d.abort()
 	}

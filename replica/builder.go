@@ -21,20 +21,30 @@ func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Bu
 		built.Err = err
 		return built
 	}
-	defer snap.Close()
+	kept := false
+	defer func() {
+		if !kept {
+			snap.Close()
+		}
+	}()
 	if built.Err = snap.WaitDurable(ctx); built.Err != nil {
 		return built
 	}
 	vector := snap.Vector()
-	built.To = ns.Normalize(vector)
-	send := func(f protocol.Frame) error {
-		// Others build while this one waits for its peer to read.
-		<-m.builds
-		defer func() { m.builds <- struct{}{} }()
-		return l.outlet.send(ctx, f)
+	built.To, built.Floor = ns.Normalize(vector), snap.Floor()
+	offer, err := wantsOffer(b, snap, vector)
+	if built.Err = err; err != nil {
+		return built
 	}
+	send := m.sender(ctx, l)
 	news := protocol.Unintroduced(ns.Since(vector, b.From), b.Introduced)
 	if built.Introduced, built.Err = m.introduce(b.Number, news, send); built.Err != nil {
+		return built
+	}
+	if offer {
+		kept, built.Offered = true, true
+		l.offers.add(ns, uint64(b.Job), snap)
+		built.Err = send(protocol.EncodeSource(b, built.To, built.Floor))
 		return built
 	}
 	if built.Err = sendDelta(snap, b, built.To, send); built.Err != nil {
@@ -68,5 +78,5 @@ func sendDelta(snap *store.Snapshot, b protocol.Build, to crdt.Vector, send func
 			return err
 		}
 	}
-	return enc.Finish(to)
+	return enc.Finish(to, snap.Floor())
 }

@@ -25,7 +25,8 @@ type DB struct {
 	gate    gate
 	closing chan struct{} // closed when Close begins; ends what waits
 	close   sync.Once
-	closed  error // what Close answered
+	closed  error          // what Close answered
+	cleaner sync.WaitGroup // the collector
 
 	// admin is held while a namespace comes or goes. It is held over disk
 	// writes, which mu is not.
@@ -85,6 +86,7 @@ func Open(dir string, options Options) (*DB, error) {
 	if err := d.enterCluster(); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
+	d.startCollecting()
 	return d, nil
 }
 
@@ -101,6 +103,7 @@ func (d *DB) Close() error {
 		for _, v := range d.tracked() {
 			v.end(ErrClosed)
 		}
+		d.cleaner.Wait()
 		d.closed = errors.Join(err, d.store.Close())
 	})
 	return d.closed

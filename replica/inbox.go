@@ -16,6 +16,7 @@ type inbox struct {
 
 	mu     sync.Mutex
 	events []protocol.Event
+	asked  []func()           // to be called by the loop
 	marked []*store.Namespace // with more on disk, each once
 }
 
@@ -47,11 +48,19 @@ func (b *inbox) wake() {
 	}
 }
 
+// ask has the loop call fn.
+func (b *inbox) ask(fn func()) {
+	b.mu.Lock()
+	b.asked = append(b.asked, fn)
+	b.mu.Unlock()
+	b.wake()
+}
+
 // take returns all that is there, in order, and nothing of it again.
-func (b *inbox) take() ([]protocol.Event, []*store.Namespace) {
+func (b *inbox) take() ([]protocol.Event, []*store.Namespace, []func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	events, marked := b.events, b.marked
-	b.events, b.marked = nil, nil
-	return events, marked
+	events, marked, asked := b.events, b.marked, b.asked
+	b.events, b.marked, b.asked = nil, nil, nil
+	return events, marked, asked
 }

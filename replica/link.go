@@ -27,6 +27,7 @@ type link struct {
 	cancel context.CancelFunc
 	budget *semaphore.Weighted
 	outlet *outlet
+	offers offers
 	done   chan struct{} // closed when the link is forgotten
 	cause  error         // why it ended, once done is closed
 }
@@ -58,6 +59,7 @@ func (l *link) receive() {
 	defer close(l.done)
 	defer l.mesh.inbox.post(protocol.LinkDown{Link: l.id})
 	defer l.mesh.detach(l)
+	defer l.offers.endAll()
 	defer l.cancel()
 	for {
 		var frame []byte

@@ -18,7 +18,7 @@ func (m *mesh) loop() {
 			m.shutDown()
 			return
 		}
-		events, marked := m.inbox.take()
+		events, marked, asked := m.inbox.take()
 		for _, ev := range events {
 			m.step(ev)
 		}
@@ -27,6 +27,9 @@ func (m *mesh) loop() {
 				continue // dropped, and its name may be another's by now
 			}
 			m.step(protocol.Durable{Namespace: ns.Name(), Vector: ns.DurableVector()})
+		}
+		for _, fn := range asked {
+			fn()
 		}
 	}
 }
@@ -86,6 +89,16 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 			kept = m.enqueue(e.Namespace, task{apply: &e, release: release})
 		case protocol.Learn:
 			kept = m.enqueue(e.Namespace, task{learn: &e, release: release})
+		case protocol.Reconcile:
+			m.enqueue(e.Namespace, task{compare: &e})
+		case protocol.TakeAnswer:
+			kept = m.enqueue(e.Namespace, task{answer: &e, release: release})
+		case protocol.Serve:
+			kept = m.startServe(e, release)
+		case protocol.EndServe:
+			if l := m.link(e.Link); l != nil {
+				l.offers.end(e.Namespace.(*store.Namespace))
+			}
 		case protocol.LearnRevocations:
 			m.revocations.put(e.Statements)
 		case protocol.Close:

@@ -57,6 +57,7 @@ func newMesh(network transport.Network, node crdt.NodeID, roster *roster, log *s
 		builds: make(chan struct{}, maxBuilds),
 		machine: protocol.New(protocol.Config{
 			Node: node, Cluster: roster.cluster(), Revocations: roster.revocations(),
+			Features: []protocol.Feature{protocol.FeatureReconcile},
 		}),
 		appliers: map[*store.Namespace]*applier{},
 		jobs:     map[protocol.JobID]context.CancelFunc{},

@@ -50,6 +50,11 @@ type Options struct {
 	// BufferedSync is within which time a buffered commit is on disk.
 	// Default: 50 ms.
 	BufferedSync time.Duration
+	// Retention is how long removals are kept, from when they came to this
+	// node, to an eighth. A node that is away for longer still catches up; it
+	// then compares all that it has with a peer. Default: 7 days. At least a
+	// minute.
+	Retention time.Duration
 	// CacheBytes bounds the memory for blocks of the database. Default: 16
 	// MiB, which memtables are taken out of.
 	CacheBytes int64
@@ -66,6 +71,7 @@ func (o Options) validate() (Options, error) {
 	}{
 		{"MaxSkew", int64(o.MaxSkew)},
 		{"BufferedSync", int64(o.BufferedSync)},
+		{"Retention", int64(o.Retention)},
 		{"CacheBytes", o.CacheBytes},
 		{"MemTableBytes", o.MemTableBytes},
 	} {
@@ -91,6 +97,12 @@ func (o Options) validate() (Options, error) {
 		o.KeepAlive = defaultKeepAlive
 	case o.KeepAlive < 0:
 		o.KeepAlive = 0
+	}
+	switch {
+	case o.Retention == 0:
+		o.Retention = defaultRetention
+	case o.Retention < minRetention:
+		return o, fmt.Errorf("%w: Retention %v is under %v", ErrOptions, o.Retention, minRetention)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -37,7 +37,7 @@ func deltaFrames(t *testing.T, n int) (frames []protocol.Frame) {
 		for w := range byte(i) {
 			to[crdt.WriterID{w}] = 1
 		}
-		if err := enc.Finish(to); err != nil {
+		if err := enc.Finish(to, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,8 +18,9 @@ const (
 	// Synced says that the events so far tell all of one moment, between
 	// transactions. Cursor resumes behind it.
 	Synced
-	// Reset says that the cursor handed in is of no use here: a snapshot
-	// follows. What it does not tell of is not there any more.
+	// Reset says that the cursor handed in is of no use here, or that removals
+	// were collected that the loop has not been told of: a snapshot follows.
+	// What it does not tell of is not there any more.
 	Reset
 )
 
@@ -77,7 +78,9 @@ type WatchOptions struct {
 //
 // The cursor is a version vector. One that was handed out before a power cut
 // may be ahead of what was on disk then (buffered commits); it leads to a
-// Reset, as does one from before the namespace was dropped.
+// Reset, as do one from before the namespace was dropped, and one so old that
+// removals since were collected (Options.Retention). A loop meets a Reset
+// later on if this node itself comes back after such a time, and catches up.
 //
 // The loop ends with an error: the cause of ctx when that is cancelled,
 // ErrClosed, ErrNoNamespace when the namespace was dropped, ErrCursor or
@@ -192,10 +195,15 @@ func (w *watcher) group(ctx context.Context, yield func(WatchEvent) bool) (more 
 	now := view.snap.Vector()
 	first := w.seen == nil
 	from := w.seen
-	if first && w.cursor != nil {
-		if from = w.cursor.resume(w.ns.store, now); from == nil && !yield(WatchEvent{Kind: Reset}) {
-			return false, nil
-		}
+	resumed := first && w.cursor != nil
+	if resumed {
+		from = w.cursor.resume(w.ns.store, now)
+	}
+	if !from.CoversAll(view.snap.Floor()) {
+		from, resumed = nil, resumed || !first // what was removed since cannot be told
+	}
+	if resumed && from == nil && !yield(WatchEvent{Kind: Reset}) {
+		return false, nil
 	}
 	told := 0
 	for leaf, err := range w.changes(ctx, view, from) {

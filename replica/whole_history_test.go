@@ -53,6 +53,7 @@ type wholeTrial struct {
 	rnd       *rand.Rand
 	histories []crdttest.History[wholeOp]
 	acked     map[ackedIn]crdt.Vector
+	collects  bool // removals are collected after a minute
 }
 
 // ackedIn names a namespace on a node.
@@ -67,6 +68,11 @@ func playWhole(t *testing.T, seed uint64) {
 		w := &wholeTrial{
 			wholeFleet: f, rnd: rand.New(rand.NewPCG(seed, 0)),
 			histories: make([]crdttest.History[wholeOp], wholeNamespaces), acked: map[ackedIn]crdt.Vector{},
+		}
+		if w.collects = seed%2 == 0; w.collects {
+			for _, n := range f.nodes {
+				n.collects(time.Minute)
+			}
 		}
 		for range wholeSteps {
 			w.step()
@@ -109,6 +115,9 @@ func (w *wholeTrial) step() {
 	}
 	// From a moment in which nothing arrives to one in which links are made.
 	w.pass([]time.Duration{0, 3 * time.Millisecond, 50 * time.Millisecond, 6 * time.Second}[w.rnd.IntN(4)])
+	if w.collects && w.rnd.IntN(4) == 0 {
+		w.pass(3 * time.Minute)
+	}
 }
 
 // transact runs a random transaction, and tells the oracle of it.

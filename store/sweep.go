@@ -64,12 +64,8 @@ func (ns *Namespace) saveSweep(s sweep) error {
 
 // meet returns what both cover. That of closed vectors is closed.
 func meet(a, b crdt.Vector) crdt.Vector {
-	out := crdt.Vector{}
-	for w, seq := range a {
-		if least := min(seq, b[w]); least > 0 {
-			out[w] = least
-		}
-	}
+	out := a.Clone()
+	out.Meet(b)
 	return out
 }
 

@@ -20,9 +20,15 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 	if s == nil {
 		return err
 	}
+	if d.floor != nil && !l.speaks(FeatureReconcile) {
+		return faultf(CodeProtocol, "a floor, which was not agreed on")
+	}
 	if d.last && s.theirs != nil {
 		if err := m.addTheirs(s, d.diff); err != nil {
 			return err
+		}
+		if s.floor = joined(s.floor, d.floor); len(s.floor) > crdt.MaxVectorEntries {
+			return faultf(CodeLimit, "a floor of more than %d entries", crdt.MaxVectorEntries)
 		}
 	}
 	if d.epoch != s.recvEpoch || !s.paired() {
@@ -54,7 +60,7 @@ func (m *Machine) apply(s *session, d deltaHead, body []byte) {
 	if d.last {
 		j.to = s.theirs.Clone()
 		j.brings = s.missing.Clone()
-		a.To = j.to
+		a.To, a.Floor = j.to, s.floor
 		s.receiving = nil
 		s.space.coming = append(s.space.coming, j)
 	}

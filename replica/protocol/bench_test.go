@@ -49,7 +49,7 @@ func BenchmarkDeltaDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if err := enc.Finish(crdt.Vector{}); err != nil {
+	if err := enc.Finish(crdt.Vector{}, nil); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()

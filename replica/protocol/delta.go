@@ -6,11 +6,14 @@ import "github.com/anabranch-db/anabranch/crdt"
 // messages may come between.
 //
 //	delta   = [8 number epoch diff table records]
+//	        | [8 number epoch diff floor table records]
 //	number  = the sender's number of the namespace
 //	epoch   = the receiver's, from its last Vector or Refuse: which state of
 //	          the receiver the delta builds on
 //	diff    = nil, or, in the last frame, the entries of the snapshot's vector
 //	          that are not in what the sender told, and are told by it
+//	floor   = in the last frame, if there are any: the entries of the snapshot's
+//	          floor that no delta before has told; FeatureReconcile
 //	table records = a block (recordblock.go): for each record that changed its
 //	          present events
 //
@@ -24,28 +27,45 @@ type deltaHead struct {
 	number, epoch uint64
 	last          bool
 	diff          crdt.Vector // of the last frame
+	floor         crdt.Vector // of the last frame; nil: nothing new
 }
 
 const deltaFields = 5
 
 // appendDeltaHead returns a message up to the table, with room for size bytes
 // more. A nil diff is that of a frame that is not the last.
-func appendDeltaHead(size int, number, epoch uint64, diff []crdt.Dot) []byte {
-	b := newMessage(64+size, deltaFields, codeDelta)
+func appendDeltaHead(size int, number, epoch uint64, diff, floor []crdt.Dot) []byte {
+	fields := deltaFields
+	if len(floor) > 0 {
+		fields++
+	}
+	b := newMessage(64+size, fields, codeDelta)
 	b = crdt.AppendUint(b, number)
 	b = crdt.AppendUint(b, epoch)
 	if diff == nil {
 		return crdt.AppendNil(b)
 	}
-	return appendEntries(b, diff)
+	b = appendEntries(b, diff)
+	if len(floor) > 0 {
+		b = appendEntries(b, floor)
+	}
+	return b
 }
 
 // readDeltaHead reads up to the table; DeltaDecoder reads the rest.
 func readDeltaHead(r *crdt.Reader, fields int) (d deltaHead) {
-	wantFields(r, fields, deltaFields)
+	more := fields == deltaFields+1
+	if !more {
+		wantFields(r, fields, deltaFields)
+	}
 	d.number, d.epoch = readNumber(r), r.Uint()
 	if d.last = !r.Nil(); d.last {
 		d.diff = readEntries(r)
+	}
+	if more {
+		if d.floor = readEntries(r); r.Err() == nil && (!d.last || len(d.floor) == 0) {
+			r.Fail("a floor that is empty, or not in the last frame")
+		}
 	}
 	return d
 }

@@ -68,7 +68,7 @@ func TestADeltaArrivesAsItWasSent(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := enc.Finish(sampleVector()); err != nil {
+		if err := enc.Finish(sampleVector(), nil); err != nil {
 			t.Fatal(err)
 		}
 		for i, f := range frames {
@@ -108,7 +108,7 @@ func TestFramesKeepTheirBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := enc.Finish(to); err != nil {
+	if err := enc.Finish(to, nil); err != nil {
 		t.Fatal(err)
 	}
 	told := crdt.Vector{}
@@ -147,7 +147,7 @@ func TestAnErrorOfTheLinkEndsTheEncoding(t *testing.T) {
 			break
 		}
 	}
-	if !errors.Is(err, down) || !errors.Is(enc.Finish(sampleVector()), down) {
+	if !errors.Is(err, down) || !errors.Is(enc.Finish(sampleVector(), nil), down) {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -41,9 +41,10 @@
 //	have     = [5 number diff]             more is durable here
 //	writers  = [6 number [*certificate] [*writer-record]]
 //	want     = [7 number]                  send me a delta
-//	delta    = [8 number epoch (nil | diff) [*writer] [*(key record)]]
+//	delta    = [8 number epoch (nil | diff) ?floor [*writer] [*(key record)]]
 //	refuse   = [9 number epoch reason vector]
 //	revoked  = [10 [*statement]]
+//	source   = [11 number run vector floor]  compare your snapshot with this one
 //	compare  = [12 number run [*range]]    is this the same at your snapshot?
 //	answer   = [13 number run last ended verdicts [*writer] [*(key record)]]
 //
@@ -78,6 +79,10 @@
 //     that is really there, which replaces what the sender believed, and a new
 //     epoch. Deltas of older epochs are thrown away. Nothing is pushed to the
 //     refuser before it asks. After 16 refusals in a row the link is closed.
+//   - A floor says of which removals some may have been collected. With each
+//     delta goes what is new of its snapshot's floor, which the receiver joins
+//     into its own. Who asks and does not cover the floor, or lacks nearly
+//     everything, gets a Source in place of a delta, and reconciles.
 //   - Of two links between two nodes both ends keep the same.
 //
 // A message that breaks a rule or a bound (limits.go) closes the link.
@@ -115,7 +120,7 @@
 // # The reconcile exchange
 //
 // A node that lacks removals which its source no longer keeps cannot catch up
-// by deltas. It compares instead: each end holds one snapshot for the whole
+// by deltas. It is offered a Source, and compares: each end holds one snapshot for the whole
 // run, and the node asks about ranges of keys. A record's id is a hash of its
 // key and its dots, and a range adds up to a sum of ids and a count. Where
 // these differ the range is split, at most into Fanout parts, and asked about
@@ -133,10 +138,11 @@
 //
 // Ranges follow each other; each ends at a boundary that is sent as what
 // differs from the one before (compare.go, answer.go). The leftmost are asked
-// about first. So there is always a position, a key below which everything is
-// resolved, and a run that broke goes on from there with another source. The
-// source keeps nothing from one compare to the next but its snapshot's
-// Summary; a compare costs it one scan of the snapshot at most.
+// about first. What differs is staged, and merged at once when everything is
+// compared. A run that broke goes on with any source: the node then compares
+// with what is staged in the place of its own. The source keeps nothing from
+// one compare to the next but its snapshot's Summary; a compare costs it one
+// scan of the snapshot at most.
 //
 // What it costs: of n records, d of them changed, about log16(n/16) + 2 rounds
 // (more where a compare is full), and for each change the changed record

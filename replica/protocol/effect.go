@@ -39,6 +39,11 @@ type Introduce struct {
 //     since From, the last with the snapshot's vector in normal form;
 //  4. posts Built.
 //
+// If From is not empty and does not cover the snapshot's floor, the job keeps
+// the snapshot for the link and namespace, in the place of one kept before, and
+// queues a Source (EncodeSource) instead of step 3, whose run is Job. It may do
+// so as well if From covers little of it, and there is much to be sent.
+//
 // It may block on the link, and is cancelled with it. All its frames come from
 // one snapshot. The vectors are not to be modified.
 type Build struct {
@@ -53,6 +58,11 @@ type Build struct {
 	Told crdt.Vector
 	// Introduced are writers whose records were sent already, ordered.
 	Introduced []crdt.WriterID
+	// Reconciles says that the peer takes floors and Sources. If it does not
+	// and the snapshot has a floor, the Build fails.
+	Reconciles bool
+	// FloorTold is what of our floor earlier deltas told, in no special form.
+	FloorTold crdt.Vector
 }
 
 // Cancel says that nobody waits for a job any longer. A Build stops and posts
@@ -81,9 +91,53 @@ type Apply struct {
 	Last      bool
 	// Body holds the records, for DeltaDecoder; it aliases the frame.
 	Body []byte
+	// Floor is, with Last, the sender's floor, in no special form.
+	Floor crdt.Vector
 	// To is, with Last, the sender's vector: the delta's join context once
 	// expanded. Exactly its snapshot's. Not to be modified.
 	To crdt.Vector
+}
+
+// Reconcile begins to compare the namespace with the snapshot that a peer
+// offers, or goes on with a comparison that was broken off. The job sends
+// compares (Comparer), takes the answers that TakeAnswer brings, and posts
+// Reconciled once all that differs was merged and is durable, or at the first
+// failure. It runs in order with the Learn and Apply effects of its link and
+// namespace. Cancel ends it.
+type Reconcile struct {
+	Job       JobID
+	Link      LinkID
+	Namespace Namespace
+	// Number and Run are for the compares.
+	Number, Run uint64
+	// Vector and Floor are the snapshot's, in normal form.
+	Vector, Floor crdt.Vector
+}
+
+// TakeAnswer brings a frame of the answer to the last compare of a Reconcile.
+// Body is for Comparer.Answer, and aliases the frame.
+type TakeAnswer struct {
+	Job       JobID
+	Link      LinkID
+	Namespace Namespace
+	Last      bool
+	Body      []byte
+}
+
+// Serve answers a compare (AnswerCompare) from the snapshot that was kept for
+// the link and namespace, and posts Served. Body aliases the frame.
+type Serve struct {
+	Job         JobID
+	Link        LinkID
+	Namespace   Namespace
+	Number, Run uint64
+	Body        []byte
+}
+
+// EndServe lets the snapshot go that was kept.
+type EndServe struct {
+	Link      LinkID
+	Namespace Namespace
 }
 
 // Learn verifies the writer records of a Writers frame and keeps them. Body is
@@ -128,6 +182,10 @@ func (Introduce) effect()        {}
 func (Build) effect()            {}
 func (Cancel) effect()           {}
 func (Apply) effect()            {}
+func (Reconcile) effect()        {}
+func (TakeAnswer) effect()       {}
+func (Serve) effect()            {}
+func (EndServe) effect()         {}
 func (Learn) effect()            {}
 func (LearnRevocations) effect() {}
 func (Close) effect()            {}

@@ -88,6 +88,10 @@ type Built struct {
 	Job JobID
 	// To is the snapshot's vector in normal form.
 	To crdt.Vector
+	// Floor is the snapshot's.
+	Floor crdt.Vector
+	// Offered says that a Source was queued in the place of the delta.
+	Offered bool
 	// Introduced are the writers whose records were sent, even if Err is set.
 	Introduced []crdt.WriterID
 	// Err is nil if, and only if, the last frame of the delta was queued on
@@ -106,6 +110,25 @@ type Applied struct {
 	// Err says why nothing of the delta was applied. If only a faulty peer
 	// causes it (see ErrMalformed) the link is closed, else the delta is
 	// refused, and asked for again later.
+	Err error
+}
+
+// Reconciled ends a Reconcile: exactly one for each that was not cancelled,
+// unless its namespace is Closed; one that comes late does no harm.
+type Reconciled struct {
+	Job JobID
+	// Durable is the namespace's durable vector after it, expanded.
+	Durable crdt.Vector
+	// Err says why nothing was merged. If only a faulty peer causes it the
+	// link is closed.
+	Err error
+}
+
+// Served ends a Serve: exactly one for each, unless the link is gone. Err says
+// why not all of the answer was queued; if only a faulty peer causes it the
+// link is closed, else another snapshot is offered.
+type Served struct {
+	Job JobID
 	Err error
 }
 
@@ -132,15 +155,17 @@ type Revocation struct {
 // Tick says that time has passed: the timer of SetTimer fired.
 type Tick struct{}
 
-func (LinkUp) event()   {}
-func (LinkDown) event() {}
-func (Received) event() {}
-func (Flushed) event()  {}
-func (Opened) event()   {}
-func (Closed) event()   {}
-func (Durable) event()  {}
-func (Built) event()    {}
-func (Applied) event()  {}
-func (Learned) event()  {}
-func (Revoked) event()  {}
-func (Tick) event()     {}
+func (LinkUp) event()     {}
+func (LinkDown) event()   {}
+func (Received) event()   {}
+func (Flushed) event()    {}
+func (Opened) event()     {}
+func (Closed) event()     {}
+func (Durable) event()    {}
+func (Built) event()      {}
+func (Applied) event()    {}
+func (Reconciled) event() {}
+func (Served) event()     {}
+func (Learned) event()    {}
+func (Revoked) event()    {}
+func (Tick) event()       {}

@@ -24,6 +24,11 @@ import (
 // not used again.
 type Feature uint32
 
+// FeatureReconcile is to tell and to join floors, and to reconcile where one
+// is passed: the floor in a Delta, and Source, Compare and Answer. A node that
+// has collected something gives nothing to a peer without it.
+const FeatureReconcile Feature = 1
+
 // appendFeatures appends features, which are ascending.
 func appendFeatures(dst []byte, fs []Feature) []byte {
 	dst = crdt.AppendArray(dst, len(fs))

@@ -52,6 +52,9 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeRefuse:
 		v := readRefuse(r, fields)
 		return done(encodeRefuse(v.number, v.epoch, v.reason, v.entries.Entries()))
+	case codeSource:
+		v := readSource(r, fields)
+		return done(EncodeSource(Build{Number: v.number, Job: JobID(v.run)}, v.vector, v.floor))
 	case codeRevocations:
 		v := readRevocations(r, fields)
 		return done(v.encode())
@@ -62,7 +65,7 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 			diff = append([]crdt.Dot{}, d.diff.Entries()...)
 		}
 		rest := r.Rest()
-		b := appendDeltaHead(0, d.number, d.epoch, diff)
+		b := appendDeltaHead(0, d.number, d.epoch, diff, d.floor.Entries())
 		return Frame{append(b, rest...)}
 	}
 	return f
@@ -70,7 +73,7 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 
 // FuzzDeltaDecoder reads any bytes as the frames of a delta.
 func FuzzDeltaDecoder(f *testing.F) {
-	frames := sampleDelta()
+	frames := sampleDelta(nil)
 	for i := range frames {
 		_, a := body(f, frames[i])
 		_, b := body(f, frames[(i+1)%len(frames)])
@@ -130,7 +133,7 @@ func FuzzPeer(f *testing.F) {
 	for _, messages := range [][]Frame{
 		{(&announce{"alpha"}).encode(), encodeVector(1, 0, sampleEntries()), (&gone{1}).encode(), (&announce{"alpha"}).encode()},
 		{(&announce{"alpha"}).encode(), encodeVector(1, 0, nil), (&want{1}).encode(), encodeRefuse(1, 1, reasonStore, nil)},
-		append([]Frame{(&announce{"alpha"}).encode(), encodeVector(1, 0, nil)}, sampleDelta()...),
+		append([]Frame{(&announce{"alpha"}).encode(), encodeVector(1, 0, nil)}, sampleDelta(nil)...),
 	} {
 		var in []byte
 		for _, m := range messages {

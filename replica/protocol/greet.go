@@ -114,8 +114,9 @@ func (m *Machine) onGone(l *link, g gone) error {
 	// fault in it already, and then takes nothing more of that epoch.
 	m.cancelReceive(s)
 	s.recvEpoch = l.nextEpoch()
-	s.told, s.owes.refusal = nil, 0
-	s.theirs, s.missing, s.known, s.knownLent = nil, nil, nil, false
+	m.endOffer(s)
+	s.told, s.floorTold, s.owes.refusal = nil, nil, 0
+	s.theirs, s.floor, s.missing, s.known, s.knownLent = nil, nil, nil, nil, false
 	s.generation++
 	s.introduced, s.live, s.wanted, s.refusals = nil, false, false, 0
 	s.wantAt = 0

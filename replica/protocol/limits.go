@@ -77,6 +77,10 @@ const (
 	// another peer is asked. A peer reads for seconds at most before it has a
 	// first frame.
 	FetchTimeoutMillis = 30_000
+	// CompareTimeoutMillis is the same while snapshots are compared: either
+	// end reads all that it has before the first answer, at a million records
+	// in two seconds.
+	CompareTimeoutMillis = 120_000
 	// RetryDelayMillis is the pause after a first failure; it doubles with
 	// each further one in a row, up to MaxRetryDelayMillis. The first is short
 	// since most failures (an unknown writer) are mended by asking again.

@@ -80,6 +80,10 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 		m.built(ev)
 	case Applied:
 		m.applied(ev)
+	case Reconciled:
+		m.reconciled(ev)
+	case Served:
+		m.servedCompare(ev)
 	case Learned:
 		m.learned(ev)
 	case Revoked:

@@ -20,6 +20,7 @@ const (
 	codeDelta       code = 8
 	codeRefuse      code = 9
 	codeRevocations code = 10
+	codeSource      code = 11
 	codeCompare     code = 12
 	codeAnswer      code = 13
 )
@@ -27,7 +28,7 @@ const (
 var messageNames = [...]string{
 	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
 	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
-	codeCompare: "Compare", codeAnswer: "Answer",
+	codeSource: "Source", codeCompare: "Compare", codeAnswer: "Answer",
 }
 
 func (c code) String() string {

@@ -65,14 +65,19 @@ func samples() []sample {
 	for frame := range EncodeWriters(3, []*crdt.WriterRecord{sampleRecord()}, func(crdt.NodeID) []byte { return []byte("certificate") }) {
 		out = append(out, sample{"writers", frame, [3]any{uint64(3), [][]byte{[]byte("certificate")}, []*crdt.WriterRecord{sampleRecord()}}, readWritersSample})
 	}
-	for i, frame := range sampleDelta() {
+	for i, frame := range sampleDelta(nil) {
 		out = append(out, sample{name: fmt.Sprintf("delta%d", i+1), frame: frame, read: readDeltaSample})
 	}
-	return out
+	floored := sampleDelta(crdt.Vector{sampleWriter(2): 299})
+	src := source{3, 9, sampleVector(), crdt.Vector{sampleWriter(2): 299}}
+	return append(out,
+		sample{name: "delta-floor", frame: floored[len(floored)-1], read: readDeltaSample},
+		sample{"source", EncodeSource(Build{Number: 3, Job: 9}, src.vector, src.floor), src,
+			func(r *crdt.Reader, n int) any { return readSource(r, n) }})
 }
 
-// sampleDelta returns a delta of two frames.
-func sampleDelta() (frames []Frame) {
+// sampleDelta returns a delta of three frames.
+func sampleDelta(floor crdt.Vector) (frames []Frame) {
 	b := Build{Number: 3, Epoch: 4, Told: crdt.Vector{sampleWriter(1): 7}}
 	enc := NewDeltaEncoder(b, func(f Frame) error { frames = append(frames, f); return nil })
 	enc.target = 60
@@ -81,12 +86,11 @@ func sampleDelta() (frames []Frame) {
 			panic(fmt.Sprintf("entry %d: %v", i, err))
 		}
 	}
-	if err := enc.Finish(sampleVector()); err != nil {
+	if err := enc.Finish(sampleVector(), floor); err != nil {
 		panic(err)
 	}
 	return frames
 }
-
 func sampleKey(name string) crdt.Key {
 	k, err := crdt.MakeKey(crdt.Path{name}, crdt.TypeRegister, "")
 	if err != nil {

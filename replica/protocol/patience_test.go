@@ -56,7 +56,7 @@ func TestAPeerThatDoesNotDeliverIsNotAskedInALoop(t *testing.T) {
 				wants++
 				var frames []Frame
 				enc := NewDeltaEncoder(Build{Number: 1, Epoch: s.recvEpoch}, func(f Frame) error { frames = append(frames, f); return nil })
-				if err := enc.Finish(crdt.Vector{}); err != nil {
+				if err := enc.Finish(crdt.Vector{}, nil); err != nil {
 					t.Fatal(err)
 				}
 				next = append(next, b.Step(now, Received{1, stamp.Stamp(frames[0])})...)

@@ -108,6 +108,7 @@ func (m *Machine) endFetch(s *session, ok bool) {
 		return
 	}
 	sp.fetch = nil
+	m.cancelCompare(s)
 	if ok {
 		s.failures = 0
 		return
@@ -134,7 +135,11 @@ func (m *Machine) checkFetch(sp *space) {
 			f.progress = m.now // what came whole is being applied
 		}
 	}
-	if f.checkAt = f.progress + FetchTimeoutMillis; f.checkAt <= m.now {
+	timeout := int64(FetchTimeoutMillis)
+	if f.s.comparing != nil {
+		timeout = CompareTimeoutMillis
+	}
+	if f.checkAt = f.progress + timeout; f.checkAt <= m.now {
 		m.endFetch(f.s, false)
 	}
 }

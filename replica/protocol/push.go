@@ -20,9 +20,11 @@ func (m *Machine) build(s *session) {
 	j := m.newJob(s)
 	j.generation = s.generation
 	s.building, s.wanted, s.knownLent = j, false, true
+	m.endOffer(s)
 	m.emit(Build{
 		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number, Epoch: s.sendEpoch,
 		From: s.known, Told: s.told, Introduced: s.introduced,
+		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold,
 	})
 }
 
@@ -43,7 +45,10 @@ func (m *Machine) built(ev Built) {
 		}
 	}
 	switch {
+	case ev.Err == nil && ev.Offered:
+		m.offered(s, ev.To)
 	case ev.Err == nil:
+		s.floorTold = joined(s.floorTold, ev.Floor)
 		m.delivered(s, ev.To, same)
 	case j.cancelled:
 		m.tendAll(s.space)
@@ -95,6 +100,16 @@ func (m *Machine) onRefuse(l *link, f refuse) error {
 	m.tend(s)
 	m.pull(s.space)
 	return nil
+}
+
+// joined returns the join of both, which it leaves as they are.
+func joined(a, b crdt.Vector) crdt.Vector {
+	if len(b) == 0 {
+		return a
+	}
+	a = a.Clone()
+	a.Join(b)
+	return a
 }
 
 // withWriter returns a copy of an ordered list with w in it.

@@ -47,7 +47,7 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 	switch {
 	case (c == codeHello) == l.greeted:
 		err = faultf(CodeProtocol, "Hello is due first, and once")
-	case c == codeDelta || c == codeWriters:
+	case c == codeDelta || c == codeWriters || c == codeCompare || c == codeAnswer:
 		err = m.dispatchBody(l, c, fields, r)
 	case c == codeHello || c == codeAnnounce || c == codeGone || c == codeRevocations:
 		err = m.dispatchLink(l, c, fields, r)
@@ -62,9 +62,16 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 
 // dispatchBody takes the messages of which the executor reads the most.
 func (m *Machine) dispatchBody(l *link, c code, fields int, r *crdt.Reader) error {
-	if c == codeDelta {
+	switch c {
+	case codeDelta:
 		d := readDeltaHead(r, fields)
 		return checked(r, func() error { return m.onDelta(l, d, r.Rest()) })
+	case codeCompare:
+		h := readCompareHead(r, fields)
+		return checked(r, func() error { return m.onCompare(l, h, r.Rest()) })
+	case codeAnswer:
+		h := readAnswerHead(r, fields)
+		return checked(r, func() error { return m.onAnswer(l, h, r.Rest()) })
 	}
 	number := readWritersHead(r, fields)
 	return checked(r, func() error { return m.onWriters(l, number, r.Rest()) })
@@ -99,6 +106,9 @@ func (m *Machine) dispatchSession(l *link, c code, fields int, r *crdt.Reader) e
 	case codeWant:
 		w := readWant(r, fields)
 		return complete(r, func() error { return m.onWant(l, w) })
+	case codeSource:
+		src := readSource(r, fields)
+		return complete(r, func() error { return m.onSource(l, src) })
 	}
 	f := readRefuse(r, fields)
 	return complete(r, func() error { return m.onRefuse(l, f) })

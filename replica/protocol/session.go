@@ -21,6 +21,7 @@ type session struct {
 	greeting  crdt.VectorHash // its hash
 	told      crdt.Vector     // what our frames add up to over there; nil: nothing
 	recvEpoch uint64          // what a delta to us must name
+	floorTold crdt.Vector     // of our floor, with deltas
 	owes      struct {
 		vector  bool   // the peer has nothing that we told
 		writers bool   // it may lack records of ours that its vector does not cover
@@ -31,6 +32,7 @@ type session struct {
 
 	peerNumber uint64          // its number, 0: not announced
 	theirs     crdt.Vector     // what its frames add up to; nil: nothing
+	floor      crdt.Vector     // its floor, as its deltas told
 	missing    crdt.Vector     // what of theirs, expanded, is not durable here
 	known      crdt.Vector     // expanded: theirs, and what deltas bring it to
 	knownLent  bool            // a Build reads known; it is not to be changed
@@ -46,7 +48,11 @@ type session struct {
 	// What the executor does.
 
 	building  *job
-	receiving *job // a delta of which the last frame did not come yet
+	comparing *job // our snapshot is compared with the peer's
+	run       uint64
+	answering *job        // a compare of the peer is answered
+	offered   crdt.Vector // expanded: of the snapshot that it may compare with; nil: none
+	receiving *job        // a delta of which the last frame did not come yet
 	learning  int
 
 	// When to ask for a delta.
@@ -81,7 +87,9 @@ func (m *Machine) end(s *session) {
 	s.ended = true
 	m.cancelBuild(s)
 	m.cancelReceive(s)
+	m.cancelCompare(s)
 	if sp := s.space; sp != nil {
+		m.endOffer(s)
 		sp.sessions = slices.DeleteFunc(sp.sessions, func(o *session) bool { return o == s })
 		m.endFetch(s, false)
 	}

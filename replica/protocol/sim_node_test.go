@@ -225,7 +225,7 @@ func (b *simBuild) start(sp *simSpace) {
 		must(w, enc.Add(e))
 	}
 	b.built.To = sp.Normalize(b.vector)
-	must(w, enc.Finish(b.built.To))
+	must(w, enc.Finish(b.built.To, nil))
 }
 
 // simQueue applies what came on one link for one namespace, in order.

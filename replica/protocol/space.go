@@ -18,7 +18,8 @@ type space struct {
 	// mine are the entries of normal that are of this node's writers. Who
 	// covers them covers all that this node wrote.
 	mine     crdt.Vector
-	advances int // counts the changes of own
+	others   crdt.Vector // expanded: what some peer told that it covers
+	advances int         // counts the changes of own
 
 	sessions []*session // in the order in which they began
 	fetch    *fetch     // the one Want that is answered now
@@ -47,7 +48,7 @@ func (m *Machine) opened(ev Opened) {
 	if ok {
 		panic(fmt.Sprintf("protocol: namespace %q was opened twice", name))
 	}
-	sp := &space{ns: ev.Namespace, name: name, own: crdt.Vector{}, normal: crdt.Vector{}, mine: crdt.Vector{}}
+	sp := &space{ns: ev.Namespace, name: name, own: crdt.Vector{}, normal: crdt.Vector{}, mine: crdt.Vector{}, others: crdt.Vector{}}
 	m.advance(sp, ev.Durable)
 	m.spaces = slices.Insert(m.spaces, i, sp)
 	for _, l := range slices.Clone(m.links) {

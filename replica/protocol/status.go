@@ -55,6 +55,42 @@ func (m *Machine) Links() []LinkStatus {
 	return out
 }
 
+// Coverage is what peers have of a namespace, in expanded vectors, which are
+// the caller's.
+type Coverage struct {
+	// Linked is how many peers are linked that take the namespace, and Least
+	// what all of them cover, or will when the deltas under way arrive.
+	Linked int
+	Least  crdt.Vector
+	// Some is what at least one peer has told that it covers, linked or not.
+	Some crdt.Vector
+}
+
+// Coverage returns what peers have of a namespace. Like Step it is for the
+// goroutine that steps the machine.
+func (m *Machine) Coverage(namespace string) (c Coverage) {
+	sp := m.space(namespace)
+	if sp == nil {
+		return c
+	}
+	c.Some = sp.others.Clone()
+	for _, s := range sp.sessions {
+		if s.peerNumber == 0 {
+			continue
+		}
+		known := s.known
+		if !s.met() {
+			known = crdt.Vector{}
+		}
+		if c.Linked++; c.Linked == 1 {
+			c.Least = known.Clone()
+			continue
+		}
+		c.Least.Meet(known)
+	}
+	return c
+}
+
 func (s *session) status() SessionStatus {
 	st := SessionStatus{
 		Namespace: s.name, Here: s.number != 0, There: s.peerNumber != 0, Met: s.met(),

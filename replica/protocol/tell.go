@@ -31,6 +31,9 @@ func (m *Machine) tend(s *session) {
 		m.introduce(s, s.space.normal)
 	}
 	s.live = s.live || s.level()
+	if s.offered != nil && s.answering == nil && s.known.CoversAll(s.offered) {
+		m.endOffer(s)
+	}
 	switch due := s.wanted || s.live && s.lacksOurs(); {
 	case due && s.learning == 0:
 		m.build(s)
@@ -155,6 +158,7 @@ func (m *Machine) addTheirs(s *session, diff crdt.Vector) error {
 func (m *Machine) noteTold(s *session, entries crdt.Vector) {
 	expanded := s.space.ns.Expand(entries)
 	s.learnt(expanded)
+	s.space.others.Join(expanded)
 	m.noteMissing(s, expanded)
 }
 
@@ -181,5 +185,6 @@ func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
 	s.theirs, s.missing = theirs, crdt.Vector{}
 	s.known, s.knownLent = s.space.ns.Expand(theirs), false
 	s.introduced, s.live, s.wanted = nil, false, false
+	s.space.others.Join(s.known)
 	m.noteMissing(s, s.known)
 }

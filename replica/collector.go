@@ -1,0 +1,114 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+const (
+	// defaultRetention is how long a device may be away and still catch up by
+	// what changed alone.
+	defaultRetention = 7 * 24 * time.Hour
+	minRetention     = time.Minute
+	// retentionSteps is how many checkpoints lie within the retention, and so
+	// how exact it is: to an eighth.
+	retentionSteps = 8
+	// collectEvery is how often the collector looks at the most.
+	collectEvery = time.Hour
+)
+
+// startCollecting collects until the database closes.
+func (d *DB) startCollecting() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cleaner.Go(func() {
+		<-d.closing
+		cancel()
+	})
+	d.cleaner.Go(func() { d.collectAll(ctx) })
+}
+
+// collectAll collects in all namespaces, again and again, until ctx ends.
+func (d *DB) collectAll(ctx context.Context) {
+	every := min(d.options.Retention/(2*retentionSteps), collectEvery)
+	for {
+		wait := time.NewTimer(every)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		}
+		for _, name := range d.store.Namespaces() {
+			s, err := d.store.Namespace(name)
+			if err == nil {
+				err = d.collect(ctx, s)
+			}
+			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoNamespace) {
+				d.log.Warn("nothing was collected", "namespace", name, "error", err)
+			}
+		}
+	}
+}
+
+// collect drops what is old enough in a namespace, and no peer's concern.
+func (d *DB) collect(ctx context.Context, s *store.Namespace) error {
+	retention := d.options.Retention
+	old, err := s.Checkpoint(retention/retentionSteps, d.options.Now().Add(-retention))
+	if err != nil {
+		return err
+	}
+	removable, err := d.removable(ctx, s, old)
+	if err != nil {
+		return err
+	}
+	done, err := s.Collect(ctx, removable)
+	if done != (store.Collected{}) {
+		d.log.Info("collected", "namespace", s.Name(), "removals", done.Removals, "log entries", done.Log)
+	}
+	return err
+}
+
+// removable returns of an expanded vector, which it takes over, the removals
+// that no peer needs to be told of: all that are linked have them, and some
+// other node does, so that they are not known here alone. Where only this node
+// has ever written, and no peer was ever met, there is nobody to tell.
+func (d *DB) removable(ctx context.Context, s *store.Namespace, old crdt.Vector) (crdt.Vector, error) {
+	alone := true
+	for w := range old {
+		if n, ok := s.NodeOf(w); !ok || n != d.node {
+			alone = false
+		}
+	}
+	var c protocol.Coverage
+	if d.mesh != nil {
+		var err error
+		if c, err = d.mesh.coverage(ctx, s.Name()); err != nil {
+			return nil, err
+		}
+	}
+	if alone && c.Linked == 0 && len(c.Some) == 0 {
+		return old, nil
+	}
+	old.Meet(c.Some)
+	if c.Linked > 0 {
+		old.Meet(c.Least)
+	}
+	return old, nil
+}
+
+// coverage asks the machine what peers have of a namespace.
+func (m *mesh) coverage(ctx context.Context, namespace string) (protocol.Coverage, error) {
+	answer := make(chan protocol.Coverage, 1)
+	m.inbox.ask(func() { answer <- m.machine.Coverage(namespace) })
+	select {
+	case c := <-answer:
+		return c, nil
+	case <-ctx.Done():
+		return protocol.Coverage{}, ctx.Err()
+	}
+}

@@ -1,0 +1,190 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
+)
+
+// steppedTransactions is from how many on a peer that has nearly nothing of
+// what is here gets it in steps, which go on where they broke off, and not as one delta.
+const steppedTransactions = 1 << 14
+
+var (
+	errNoFloors = errors.New("removals were collected here, and the peer's release knows nothing of that")
+	errNoOffer  = errors.New("the snapshot that was offered is gone")
+)
+
+// wantsOffer reports whether what a peer lacks is to be offered as a snapshot.
+func wantsOffer(b protocol.Build, snap *store.Snapshot, vector crdt.Vector) (bool, error) {
+	floor := snap.Floor()
+	switch {
+	case !b.Reconciles && len(floor) > 0:
+		return false, errNoFloors
+	case !b.Reconciles:
+		return false, nil
+	case len(b.From) > 0 && !b.From.CoversAll(floor):
+		return true, nil
+	}
+	var all, lacking uint64
+	for w, seq := range vector {
+		all += seq
+		lacking += seq - min(seq, b.From[w])
+	}
+	return lacking >= steppedTransactions && lacking > all-all/10, nil
+}
+
+// offers are the snapshots that a link's peer may compare with, one for each
+// namespace.
+type offers struct {
+	mu    sync.Mutex
+	open  map[*store.Namespace]*offer
+	ended bool
+}
+
+// offer is one of them. Its summary is made when it is first asked for.
+type offer struct {
+	run     uint64
+	snap    *store.Snapshot
+	summary *protocol.Summary
+	busy    bool // a compare is being answered
+	ended   bool
+}
+
+// add takes over a snapshot; the one before it ends.
+func (o *offers) add(ns *store.Namespace, run uint64, snap *store.Snapshot) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		snap.Close()
+		return
+	}
+	if o.open == nil {
+		o.open = map[*store.Namespace]*offer{}
+	}
+	o.endLocked(ns)
+	o.open[ns] = &offer{run: run, snap: snap}
+}
+
+// take returns the snapshot of a run, for one that answers; nil if it is gone.
+func (o *offers) take(ns *store.Namespace, run uint64) *offer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.open[ns]
+	if at == nil || at.run != run || at.busy {
+		return nil
+	}
+	at.busy = true
+	return at
+}
+
+// release gives it back.
+func (o *offers) release(at *offer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at.busy = false
+	if at.ended {
+		at.snap.Close()
+	}
+}
+
+func (o *offers) end(ns *store.Namespace) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.endLocked(ns)
+}
+
+func (o *offers) endLocked(ns *store.Namespace) {
+	if at := o.open[ns]; at != nil {
+		delete(o.open, ns)
+		at.ended = true
+		if !at.busy {
+			at.snap.Close()
+		}
+	}
+}
+
+// endAll ends them; none is added any more.
+func (o *offers) endAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	for ns := range o.open {
+		o.endLocked(ns)
+	}
+}
+
+// scanner reads a snapshot until ctx ends.
+type scanner struct {
+	ctx  context.Context
+	view store.View
+}
+
+// Scan implements protocol.Scanner.
+func (s scanner) Scan(span crdt.Span) iter.Seq2[crdt.Entry, error] {
+	return func(yield func(crdt.Entry, error) bool) {
+		for e, err := range s.view.Scan(span) {
+			if err == nil {
+				err = s.ctx.Err()
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// startServe answers a compare beside the machine.
+func (m *mesh) startServe(e protocol.Serve, release func()) (kept bool) {
+	l := m.link(e.Link)
+	if l == nil {
+		return false // nobody waits for the answer
+	}
+	m.running.Go(func() {
+		defer release()
+		err := m.serve(l, e)
+		if err != nil && l.ctx.Err() == nil {
+			m.log.Warn("a compare was not answered", "namespace", e.Namespace.Name(), "peer", l.peer.Short(), "error", err)
+		}
+		m.inbox.post(protocol.Served{Job: e.Job, Err: err})
+	})
+	return true
+}
+
+func (m *mesh) serve(l *link, e protocol.Serve) error {
+	ns := e.Namespace.(*store.Namespace)
+	at := l.offers.take(ns, e.Run)
+	if at == nil {
+		return errNoOffer
+	}
+	defer l.offers.release(at)
+	select {
+	case m.builds <- struct{}{}:
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	}
+	defer func() { <-m.builds }()
+	if at.summary == nil {
+		var err error
+		if at.summary, err = protocol.NewSummary(scanner{l.ctx, at.snap}); err != nil {
+			return fmt.Errorf("read namespace %q: %w", ns.Name(), err)
+		}
+	}
+	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l))
+}
+
+// sender returns what sends a frame on a link from within a place of builds,
+// which others take while the peer does not read.
+func (m *mesh) sender(ctx context.Context, l *link) func(protocol.Frame) error {
+	return func(f protocol.Frame) error {
+		<-m.builds
+		defer func() { m.builds <- struct{}{} }()
+		return l.outlet.send(ctx, f)
+	}
+}

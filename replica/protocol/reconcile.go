@@ -1,0 +1,140 @@
+package protocol
+
+import "github.com/anabranch-db/anabranch/crdt"
+
+// This file keeps the rules of reconciling. Who asks for a delta and is below
+// the floor of the peer gets a Source instead. It compares the snapshot that
+// is offered with its own, by compares and answers in turn, takes what differs
+// over the disk, and merges it at once in the end. For the machine that is a
+// fetch that takes long: meanwhile deltas of others are applied as ever, and
+// when it breaks off another peer is asked.
+
+// onSource takes the offer of a snapshot, if we still wait for this peer.
+func (m *Machine) onSource(l *link, src source) error {
+	s, err := m.reconciling(l, src.number)
+	if s == nil {
+		return err
+	}
+	f := s.space.fetch
+	if f == nil || f.s != s || !s.met() {
+		return nil
+	}
+	m.cancelCompare(s)
+	s.comparing, s.run = m.newJob(s), src.run
+	f.progress = m.now
+	m.emit(Reconcile{
+		Job: s.comparing.id, Link: l.id, Namespace: s.space.ns, Number: s.number, Run: src.run,
+		Vector: src.vector, Floor: src.floor,
+	})
+	m.pull(s.space)
+	return nil
+}
+
+// onAnswer takes a frame of an answer to a compare.
+func (m *Machine) onAnswer(l *link, a answerHead, body []byte) error {
+	s, err := m.reconciling(l, a.number)
+	if s == nil || s.comparing == nil || s.run != a.run {
+		return err
+	}
+	m.noteProgress(s, a.last)
+	m.emit(TakeAnswer{Job: s.comparing.id, Link: l.id, Namespace: s.space.ns, Last: a.last, Body: body})
+	return nil
+}
+
+// onCompare has a compare answered.
+func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
+	s, err := m.reconciling(l, c.number)
+	switch {
+	case s == nil || !s.met():
+		return err
+	case s.answering != nil:
+		return faultf(CodeProtocol, "a compare before the answer to the last one")
+	case s.offered == nil:
+		s.wanted = true // the offer is gone; there will be another
+		m.tend(s)
+		return nil
+	}
+	s.answering = m.newJob(s)
+	m.emit(Serve{
+		Job: s.answering.id, Link: l.id, Namespace: s.space.ns, Number: s.number, Run: c.run, Body: body,
+	})
+	return nil
+}
+
+// reconciling returns the session that a message names, if the feature was
+// agreed on.
+func (m *Machine) reconciling(l *link, number uint64) (*session, error) {
+	if !l.speaks(FeatureReconcile) {
+		return nil, faultf(CodeProtocol, "a message of a feature that was not agreed on")
+	}
+	return m.numbered(l, number)
+}
+
+// offered takes note of a Source that was sent. Nothing is pushed to the peer
+// before it is level again.
+func (m *Machine) offered(s *session, snapshot crdt.Vector) {
+	expanded := s.space.ns.Expand(snapshot)
+	s.offered, s.live = expanded, false
+	m.advance(s.space, expanded) // the snapshot was durable
+	m.tendAll(s.space)
+}
+
+// endOffer lets the snapshot go that was offered, once the peer has it, or is
+// not going to take it.
+func (m *Machine) endOffer(s *session) {
+	if s.offered != nil {
+		s.offered = nil
+		m.emit(EndServe{s.link.id, s.space.ns})
+	}
+}
+
+// servedCompare ends a Serve.
+func (m *Machine) servedCompare(ev Served) {
+	j := m.endJob(ev.Job)
+	if j == nil || j.s.ended {
+		return
+	}
+	s := j.s
+	s.answering = nil
+	if ev.Err == nil {
+		return
+	}
+	if code, bad := hostile(ev.Err); bad {
+		m.close(s.link, code, ev.Err.Error())
+		return
+	}
+	m.endOffer(s)
+	s.wanted = true
+	m.tend(s)
+}
+
+// reconciled ends a reconciliation, for good or not.
+func (m *Machine) reconciled(ev Reconciled) {
+	j := m.endJob(ev.Job)
+	if j == nil || j.s.ended {
+		return
+	}
+	s := j.s
+	s.comparing = nil
+	if ev.Err != nil {
+		m.endFetch(s, false)
+		if code, bad := hostile(ev.Err); bad {
+			m.close(s.link, code, ev.Err.Error())
+			return
+		}
+		m.pull(s.space)
+		return
+	}
+	m.advance(s.space, ev.Durable)
+	m.endFetch(s, true)
+	m.tendAll(s.space)
+}
+
+// cancelCompare gives up a reconciliation.
+func (m *Machine) cancelCompare(s *session) {
+	if j := s.comparing; j != nil {
+		s.comparing = nil
+		m.endJob(j.id)
+		m.emit(Cancel{j.id})
+	}
+}
