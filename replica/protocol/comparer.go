@@ -189,10 +189,12 @@ func (c *Comparer) records(p *suspect) (own []ownRecord, err error) {
 // covered by the source's vector is for the caller to check.
 func (c *Comparer) Answer(last bool, body []byte) iter.Seq2[crdt.Entry, error] {
 	return func(yield func(crdt.Entry, error) bool) {
-		if c.err == nil {
-			c.err = c.answer(last, body, func(e crdt.Entry) bool { return yield(e, nil) })
+		if c.err != nil {
+			yield(crdt.Entry{}, c.err)
+			return
 		}
-		if c.err != nil && c.err != errStopped {
+		c.err = c.answer(last, body, func(e crdt.Entry) bool { return yield(e, nil) })
+		if c.err != nil && !errors.Is(c.err, errStopped) {
 			yield(crdt.Entry{}, c.err)
 		}
 	}

@@ -58,6 +58,17 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeRevocations:
 		v := readRevocations(r, fields)
 		return done(v.encode())
+	case codeCompare:
+		h := readCompareHead(r, fields)
+		asks, err := readAsks(r.Rest())
+		if r.Err() != nil || err != nil {
+			return f
+		}
+		return encodeCompare(h.number, h.run, asks)
+	case codeAnswer:
+		h := readAnswerHead(r, fields)
+		b := appendAnswerHead(0, h, int(r.Uint()), r.Bytes(maxVerdictBytes))
+		return Frame{append(b, r.Rest()...)}
 	case codeDelta:
 		d := readDeltaHead(r, fields)
 		var diff []crdt.Dot

@@ -70,10 +70,11 @@ func samples() []sample {
 	}
 	floored := sampleDelta(crdt.Vector{sampleWriter(2): 299})
 	src := source{3, 9, sampleVector(), crdt.Vector{sampleWriter(2): 299}}
-	return append(out,
+	out = append(out,
 		sample{name: "delta-floor", frame: floored[len(floored)-1], read: readDeltaSample},
 		sample{"source", EncodeSource(Build{Number: 3, Job: 9}, src.vector, src.floor), src,
 			func(r *crdt.Reader, n int) any { return readSource(r, n) }})
+	return append(out, reconcileSamples()...)
 }
 
 // sampleDelta returns a delta of three frames.

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math/bits"
 	"sort"
+	"strings"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -123,6 +124,34 @@ func TestARunKeepsFewRanges(t *testing.T) {
 	t.Logf("%d rounds, %d ranges at most", x.rounds, x.deepest)
 	if x.deepest > 4*MaxRangesPerFrame {
 		t.Errorf("%d ranges were kept", x.deepest)
+	}
+}
+
+// Keys that are long and alike have long boundaries. A compare then asks about
+// fewer ranges, and the source takes it.
+func TestLongKeysKeepTheBounds(t *testing.T) {
+	var own, source sorted
+	for i := range 3000 {
+		e := crdt.Entry{Key: sampleKey(strings.Repeat("x", 3000) + fmt.Sprintf("%04d", i)), Record: sampleRecords()[1].Record}
+		own = append(own, e)
+		if i%10 == 0 {
+			e.Record = sampleRecords()[0].Record
+		}
+		source = append(source, e)
+	}
+	x := newExchange(t, summaryOf(t, own), summaryOf(t, source), "")
+	x.asked = func(f Frame) error {
+		bytes := 0
+		for _, p := range x.comparer.asked {
+			bytes += len(p.To)
+		}
+		if bytes > TargetFrameBytes || f.Len() > TargetFrameBytes {
+			t.Errorf("boundaries of %d bytes in a frame of %d", bytes, f.Len())
+		}
+		return nil
+	}
+	if err := x.run(); err != nil || len(x.differences) != 300 {
+		t.Errorf("%d differences, %v", len(x.differences), err)
 	}
 }
 

@@ -56,9 +56,9 @@ func (h *history) key() crdt.Key {
 	prefixes := []string{"a", "b", "ab", "\x00", "\xff", strings.Repeat("x", 30)}
 	var p crdt.Path
 	for range 1 + h.rng.IntN(3) {
-		p = append(p, prefixes[h.rng.IntN(len(prefixes))]+fmt.Sprint(h.rng.IntN(400)))
+		p = append(p, prefixes[h.rng.IntN(len(prefixes))]+fmt.Sprint(h.rng.IntN(200)))
 	}
-	k, err := crdt.MakeKey(p, crdt.TypeRegister, "")
+	k, err := crdt.MakeKey(p, crdt.TypeRegister, []string{"", "\x00", "\x00\x00", "s"}[h.rng.IntN(4)])
 	if err != nil {
 		panic(err)
 	}
