@@ -33,7 +33,7 @@ func TestADirectoryOfTheFirstReleaseStillWorks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFiles(t, dir, "LOCK", "BALLAST")
+	wantFiles(t, dir, "LOCK", "BALLAST", "WITNESS")
 	wantReleasedNode(t, db)
 	edge, things := namespaceOf(t, db, "edge"), namespaceOf(t, db, "things")
 	wantRelease(t, edge, releasedEdge)

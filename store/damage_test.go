@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func writeFile(t *testing.T, fs vfs.FS, name string, b []byte) {
 	t.Helper()
 	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
 	ok(t, err)
-	_, err = f.Write(b)
+	_, err = f.Write(bytes.Clone(b)) // under -race Pebble's MemFS overwrites it
 	ok(t, errors.Join(err, f.Close()))
 }
 
@@ -66,14 +67,13 @@ const (
 
 // TestFlippedBitsAreNeverReadAsData flips bits in each file of a store. What
 // is read is what was written, or an error that says damage; after such an
-// error writes are refused too. Damage to the end of the last WAL and to the
-// MANIFEST can take Pebble back to an older state without an error.
+// error writes are refused too.
 func TestFlippedBitsAreNeverReadAsData(t *testing.T) {
 	mem, held := damagedStore(t)
 	may := map[string][]string{
 		".sst":     {allThere, openRefused, readRefused},
-		".log":     {allThere, openRefused, tailLost},
-		"MANIFEST": {allThere, openRefused, readRefused, tailLost},
+		".log":     {allThere, openRefused},
+		"MANIFEST": {allThere, openRefused}, // there are old ones
 		"OPTIONS":  {allThere, openRefused},
 	}
 	ls, err := mem.List("store/data")

@@ -103,7 +103,7 @@ func TestFullDiskOpensForReading(t *testing.T) {
 }
 
 func TestOpenOnADiskWithoutRoomSaysSo(t *testing.T) {
-	for room := int64(0); room < 10<<10; room += 100 {
+	for room := int64(0); room < 20<<10; room += 100 {
 		d := newSmallDisk(room)
 		e, err := openEngine("store", smallEngine(d))
 		if err == nil { // for reading

@@ -63,6 +63,11 @@
 // No fault of the disk ends the process. After one, commits and applies fail
 // with its cause, and reads go on.
 //
+// Damage is an error, and never an older state: blocks and log entries have
+// checksums, and the WITNESS file says what must be there. Only what was
+// logged last may be lost to damage in silence: the end of the WAL that a
+// crash left, back to the last change of the MANIFEST.
+//
 // # What it does not do
 //
 // It looks into no value, talks to no peer, decides nothing about sync, and

@@ -69,6 +69,7 @@ type engine struct {
 	FS vfs.FS // the guarded one: for tables that will be ingested
 
 	faults  *faults
+	witness *witness
 	ballast *ballast
 	backlog backlog
 	lock    io.Closer
@@ -149,7 +150,7 @@ func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
 }
 
 func openLocked(dir string, o engineOptions) (*engine, error) {
-	state, err := readFormat(o.FS, dir)
+	version, state, err := readLayout(o.FS, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +160,12 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 		return nil, ErrRestoring
 	case state == "" || state == stateCreating:
 		if err := create(dir, data, state, o); err != nil {
+			return nil, err
+		}
+	case version < formatWitness:
+		ballast := o.FS.PathJoin(dir, ballastFile) // a full disk has room in its place
+		room := vfs.OnDiskFull(o.FS, func() { _ = o.FS.Remove(ballast) })
+		if err := migrateToWitness(room, dir, state); err != nil {
 			return nil, err
 		}
 	}
@@ -190,6 +197,9 @@ func create(dir, data, state string, o engineOptions) error {
 	if err := o.FS.RemoveAll(data); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove what an interrupted creation left: %w", err)
 	}
+	if err := createWitness(o.FS, dir); err != nil {
+		return err
+	}
 	e, err := openPebble(dir, data, o, false)
 	if err != nil {
 		return err
@@ -206,15 +216,22 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 	e := &engine{faults: newFaults(o.Report)}
 	e.backlog.memTables = maxMemTables * uint64(mem)
 	e.ballast = &ballast{fs: o.FS, name: o.FS.PathJoin(dir, ballastFile), bytes: ballastBytes(mem)}
-	e.FS = newGuard(vfs.OnDiskFull(o.FS, e.giveUpBallast), e.faults)
+	g := newGuard(vfs.OnDiskFull(o.FS, e.giveUpBallast), e.faults)
+	w, err := openWitness(g, o.FS.PathJoin(dir, witnessFile), data)
+	if err != nil {
+		return nil, err
+	}
+	g.witness, e.witness, e.FS = w, w, g
 	db, err := e.openDB(data, e.pebbleOptions(o, mem, exists))
 	if err == nil {
+		w.opened()
 		e.DB = db
 		if err = e.faults.fatal(); err == nil {
 			return e, nil
 		}
 		return nil, errors.Join(err, e.Close())
 	}
+	w.close(false)
 	if fault := e.faults.fatal(); fault != nil {
 		return nil, fault
 	}
@@ -303,6 +320,7 @@ func (e *engine) Close() error {
 	if errors.Is(err, errStuck) {
 		return errors.Join(e.faults.fatal(), err) // the lock stays: so does the DB
 	}
+	e.witness.close(true)
 	if e.lock != nil {
 		err = errors.Join(err, e.lock.Close())
 	}

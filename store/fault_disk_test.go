@@ -26,8 +26,11 @@ type sickDisk struct {
 	fail atomic.Pointer[func(n int64, op errorfs.Op) error]
 }
 
-func newSickDisk() *sickDisk {
-	d := &sickDisk{mem: vfs.NewCrashableMem()}
+func newSickDisk() *sickDisk { return sickDiskOf(vfs.NewCrashableMem()) }
+
+// sickDiskOf takes mem over.
+func sickDiskOf(mem *vfs.MemFS) *sickDisk {
+	d := &sickDisk{mem: mem}
 	d.FS = Hook(d.mem, func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil

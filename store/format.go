@@ -49,8 +49,13 @@ const (
 	// allowed, WAL with sync chunks), keys as in keys.go.
 	formatFirst = 1
 
+	// formatWitness adds to a namespace its floor, its checkpoints and how far
+	// it was collected, and to the directory the WITNESS file, which nothing
+	// may be opened without from then on.
+	formatWitness = 2
+
 	// formatCurrent is what this release writes.
-	formatCurrent = formatFirst
+	formatCurrent = formatWitness
 )
 
 // castagnoli is the table of CRC-32C, which arm64 and x86-64 have in hardware.
@@ -80,35 +85,50 @@ func decodeFormat(b []byte) (version int, state string, err error) {
 	return version, string(words[1]), nil
 }
 
-// readFormat returns the state of the directory, "" if it has no FORMAT
-// file. It refuses what is newer, and writes nothing.
+// readFormat returns the state of the directory, as readLayout.
 func readFormat(fsys vfs.FS, dir string) (state string, err error) {
+	_, state, err = readLayout(fsys, dir)
+	return state, err
+}
+
+// readLayout returns the version and state of the directory, "" if it has no
+// FORMAT file. It refuses what is newer, and writes nothing.
+func readLayout(fsys vfs.FS, dir string) (version int, state string, err error) {
 	name := fsys.PathJoin(dir, formatFile)
 	f, err := fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return 0, "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w", name, err)
+		return 0, "", fmt.Errorf("open %s: %w", name, err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxFormatBytes))
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
+		return 0, "", fmt.Errorf("read %s: %w", name, err)
 	}
-	version, state, err := decodeFormat(b)
+	version, state, err = decodeFormat(b)
 	if err != nil {
-		return "", fmt.Errorf("%w: %s cannot be read: %w", ErrDamaged, name, err)
+		return 0, "", fmt.Errorf("%w: %s cannot be read: %w", ErrDamaged, name, err)
 	}
 	if version > formatCurrent {
-		return "", fmt.Errorf("%w: %s has format %d, this release reads up to %d",
+		return 0, "", fmt.Errorf("%w: %s has format %d, this release reads up to %d",
 			ErrNewerFormat, dir, version, formatCurrent)
 	}
 	switch state {
 	case stateCreating, stateReady, stateRestoring:
-		return state, nil
+		return version, state, nil
 	}
-	return "", fmt.Errorf("%w: %s names the state %q", ErrDamaged, name, state)
+	return 0, "", fmt.Errorf("%w: %s names the state %q", ErrDamaged, name, state)
+}
+
+// migrateToWitness takes a directory from formatFirst to formatWitness. What
+// is there is not witnessed: it may not be fsynced. What changes is.
+func migrateToWitness(fsys vfs.FS, dir, state string) error {
+	if err := createWitness(fsys, dir); err != nil {
+		return err
+	}
+	return writeFormat(fsys, dir, state)
 }
 
 // writeFormat replaces the FORMAT file, durably.

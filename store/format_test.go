@@ -17,7 +17,10 @@ func TestFormatFileOfEachReleaseIsRead(t *testing.T) {
 		version int
 		state   string
 		golden  string
-	}{{formatFirst, stateReady, "testdata/FORMAT.1"}, {formatFirst, stateCreating, "testdata/FORMAT.1.creating"}} {
+	}{
+		{formatFirst, stateReady, "testdata/FORMAT.1"}, {formatFirst, stateCreating, "testdata/FORMAT.1.creating"},
+		{formatWitness, stateReady, "testdata/FORMAT.2"}, {formatWitness, stateCreating, "testdata/FORMAT.2.creating"},
+	} {
 		golden, err := os.ReadFile(tc.golden)
 		ok(t, err)
 		if got := encodeFormat(tc.version, tc.state); string(got) != string(golden) {
@@ -43,7 +46,7 @@ func TestNewerFormatIsRefusedAndNothingIsWritten(t *testing.T) {
 		}))
 		_, err := openEngine("store", smallEngine(fs))
 		must(t, err, ErrNewerFormat)
-		for _, part := range []string{"store", "format 2", "up to 1"} {
+		for _, part := range []string{"store", "format 3", "up to 2"} {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%q does not say %q", err, part)
 			}

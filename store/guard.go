@@ -30,9 +30,10 @@ import (
 //     or Close waits for that flush, it too freezes the disk: they must end.
 type guard struct {
 	vfs.FS
-	faults *faults
-	shadow *vfs.MemFS
-	stuck  atomic.Bool // a flush found no room even without the ballast
+	faults  *faults
+	witness *witness // may be nil
+	shadow  *vfs.MemFS
+	stuck   atomic.Bool // a flush found no room even without the ballast
 }
 
 // retryFlush is how long a flush waits before it tries a full disk again.
@@ -100,8 +101,8 @@ func (g *guard) createInShadow(name string) (vfs.File, error) {
 	return g.shadow.Create(name, vfs.WriteCategoryUnspecified)
 }
 
-func (g *guard) wrap(f vfs.File, name string, essential bool) vfs.File {
-	return &guardedFile{File: f, guard: g, name: name, essential: essential}
+func (g *guard) wrap(f vfs.File, name string, essential bool, w watch) vfs.File {
+	return &guardedFile{File: f, guard: g, name: name, essential: essential, watch: w}
 }
 
 // Create implements vfs.FS.
@@ -111,6 +112,9 @@ func (g *guard) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 
 // ReuseForWrite implements vfs.FS.
 func (g *guard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if gone := logNumber(g.PathBase(old)); gone > 0 {
+		g.witness.beforeLog(gone)
+	}
 	return g.create(name, c, func() (vfs.File, error) { return g.FS.ReuseForWrite(old, name, c) })
 }
 
@@ -124,6 +128,9 @@ func (g *guard) create(name string, c vfs.DiskWriteCategory, on func() (vfs.File
 	if flush {
 		g.awaitRoom()
 	}
+	if logNumber(g.PathBase(name)) > 0 {
+		g.witness.beforeLog(0)
+	}
 	if g.faults.frozen.Load() {
 		if essential || flush {
 			return g.createInShadow(name)
@@ -132,7 +139,7 @@ func (g *guard) create(name string, c vfs.DiskWriteCategory, on func() (vfs.File
 	}
 	f, err := on()
 	if err == nil {
-		return g.wrap(f, name, essential), nil
+		return g.wrap(f, name, essential, g.witness.made(g.PathBase(name))), nil
 	}
 	if g.failed("create", name, essential, err) {
 		return g.createInShadow(name)
@@ -145,6 +152,9 @@ func (g *guard) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
 	if g.inShadow(name) {
 		return g.shadow.Open(name, o...)
 	}
+	if err := g.witness.checkLog(name); err != nil {
+		return nil, err
+	}
 	return g.FS.Open(name, o...)
 }
 
@@ -154,7 +164,7 @@ func (g *guard) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.wrap(f, name, true), nil
+	return g.wrap(f, name, true, g.witness.dir(name)), nil
 }
 
 // Stat implements vfs.FS.
@@ -170,6 +180,9 @@ func (g *guard) Stat(name string) (vfs.FileInfo, error) {
 func (g *guard) Remove(name string) error {
 	if g.inShadow(name) {
 		return g.shadow.Remove(name)
+	}
+	if gone := logNumber(g.PathBase(name)); gone > 0 {
+		g.witness.beforeLog(gone)
 	}
 	if g.faults.frozen.Load() {
 		return nil

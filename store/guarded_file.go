@@ -10,6 +10,7 @@ type guardedFile struct {
 	guard     *guard
 	name      string
 	essential bool
+	watch     watch // may be nil
 }
 
 // do runs a mutation under the guard's rule.
@@ -33,7 +34,13 @@ func (f *guardedFile) whenFrozen() error {
 
 // Write implements vfs.File.
 func (f *guardedFile) Write(p []byte) (n int, err error) {
-	err = f.do("write", func() error { n, err = f.File.Write(p); return err })
+	err = f.do("write", func() error {
+		if f.watch != nil {
+			f.watch.wrote(p) // first: under -race a MemFS spoils p
+		}
+		n, err = f.File.Write(p)
+		return err
+	})
 	if err == nil {
 		n = len(p)
 	}
@@ -50,10 +57,24 @@ func (f *guardedFile) WriteAt(p []byte, at int64) (n int, err error) {
 }
 
 // Sync implements vfs.File.
-func (f *guardedFile) Sync() error { return f.do("sync", f.File.Sync) }
+func (f *guardedFile) Sync() error { return f.sync(f.File.Sync) }
 
 // SyncData implements vfs.File.
-func (f *guardedFile) SyncData() error { return f.do("sync", f.File.SyncData) }
+func (f *guardedFile) SyncData() error { return f.sync(f.File.SyncData) }
+
+func (f *guardedFile) sync(fsync func() error) error {
+	return f.do("sync", func() error {
+		if f.watch == nil {
+			return fsync()
+		}
+		upTo := f.watch.syncing()
+		err := fsync()
+		if err == nil {
+			f.watch.synced(upTo)
+		}
+		return err
+	})
+}
 
 // SyncTo implements vfs.File.
 func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
