@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// defaultRetention is how long a device may be away and still catch up by
-	// what changed alone.
-	defaultRetention = 7 * 24 * time.Hour
+	// DefaultRetention is that of Options: how long a device may be away and
+	// still catch up by what changed alone.
+	DefaultRetention = 7 * 24 * time.Hour
 	minRetention     = time.Minute
 	// retentionSteps is how many checkpoints lie within the retention, and so
 	// how exact it is: to an eighth.

@@ -100,7 +100,7 @@ func (o Options) validate() (Options, error) {
 	}
 	switch {
 	case o.Retention == 0:
-		o.Retention = defaultRetention
+		o.Retention = DefaultRetention
 	case o.Retention < minRetention:
 		return o, fmt.Errorf("%w: Retention %v is under %v", ErrOptions, o.Retention, minRetention)
 	}

@@ -2,11 +2,15 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
@@ -95,6 +99,12 @@ func TestAPeerReturnsAfterCollection(t *testing.T) {
 			}
 		}
 		away.put("late", 50, 52)
+		resets := away.countResets()
+		snap := f.nodes[0].snapshot()
+		if _, err := wantsOffer(protocol.Build{}, snap, snap.Vector()); !errors.Is(err, errNoFloors) {
+			t.Errorf("to a peer that knows of no floors: %v", err)
+		}
+		snap.Close()
 		f.net.Heal(away.address, f.nodes[0].address)
 		f.net.Heal(away.address, f.nodes[1].address)
 		f.converge("edge")
@@ -108,7 +118,35 @@ func TestAPeerReturnsAfterCollection(t *testing.T) {
 			n.holds("old", 70, 100)
 			n.holds("mine", 100, 110)
 		}
+		// What was removed elsewhere is in no log here.
+		if n := resets.Load(); n != 1 {
+			t.Errorf("a watch was reset %d times, want once", n)
+		}
 	})
+}
+
+// countResets watches until the database closes.
+func (n *wholeNode) countResets() *atomic.Int64 {
+	var resets atomic.Int64
+	ns := n.namespace("edge")
+	go func() {
+		for ev := range ns.Watch(context.Background(), WatchOptions{}) {
+			if ev.Kind == Reset {
+				resets.Add(1)
+			}
+		}
+	}()
+	n.fleet.pass(time.Second)
+	return &resets
+}
+
+func (n *wholeNode) snapshot() *store.Snapshot {
+	n.fleet.t.Helper()
+	snap, err := n.namespace("edge").store.Snapshot()
+	if err != nil {
+		n.fleet.t.Fatal(err)
+	}
+	return snap
 }
 
 // Nothing is collected that a linked peer lacks, or that nobody else has.

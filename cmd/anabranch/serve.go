@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ type serveArgs struct {
 	listen     string
 	peers      []string
 	namespaces []string
+	retention  time.Duration
 	verbose    bool
 }
 
@@ -39,6 +41,7 @@ It prints one line, "serving ...", once it takes links and verbs.`,
 	flags.StringVar(&args.listen, "listen", ":0", "the UDP address to listen at; port 0 is any free one")
 	flags.StringArrayVar(&args.peers, "peer", nil, "HOST:PORT of a node to keep a link with, as long as this runs; repeated")
 	flags.StringArrayVar(&args.namespaces, "namespace", nil, "a namespace to hold, made if it is not here; repeated")
+	flags.DurationVar(&args.retention, "retention", replica.DefaultRetention, "how long removals are kept; a node away for longer compares all it has to catch up")
 	flags.BoolVar(&args.verbose, "verbose", false, "log links and more to standard error")
 	return cmd
 }
@@ -52,7 +55,9 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	if _, err := os.Stat(g.dir); err != nil {
 		return missingf("no directory %s (make one with 'anabranch init' or 'anabranch join')", g.dir)
 	}
-	db, err := g.openServed(cmd.Context(), replica.Options{Listen: args.listen, Peers: args.peers, Logger: log})
+	db, err := g.openServed(cmd.Context(), replica.Options{
+		Listen: args.listen, Peers: args.peers, Retention: args.retention, Logger: log,
+	})
 	if err != nil {
 		return err
 	}
