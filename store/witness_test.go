@@ -223,6 +223,7 @@ func TestDamageToTheWitness(t *testing.T) {
 func TestTheWitnessIsNotWrittenForCommits(t *testing.T) {
 	d := newSickDisk()
 	e := mustOpen(t, "store", smallEngine(d))
+	e.DB.TestOnlyWaitForCleaning() // what Open replayed goes in the background
 	var writes, syncs, edits atomic.Int64
 	d.sicken(func(_ int64, op errorfs.Op) error {
 		switch ours := strings.HasSuffix(op.Path, witnessFile); {

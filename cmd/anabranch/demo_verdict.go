@@ -58,7 +58,7 @@ func (s *stage) conflicts(ctx context.Context, n *demoNode) error {
 		if r.Wins {
 			mark = "wins"
 		}
-		s.print("  %-5s  %s  written %s by node %s\n", mark, r.Value, r.Time.Format(time.RFC3339Nano), r.Node[:8])
+		s.print("  %-5s  %s  written %s by node %s\n", mark, r.Value, r.Time.Format(writtenLayout), r.Node[:8])
 		return nil
 	})
 }

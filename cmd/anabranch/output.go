@@ -20,6 +20,10 @@ const (
 	outputRaw   outputFormat = "raw"
 )
 
+// writtenLayout is how people are shown when something was written: to the
+// millisecond, which is what is known of it, and always as wide.
+const writtenLayout = "2006-01-02T15:04:05.000Z07:00"
+
 // String, Set and Type make an outputFormat a flag.
 func (f *outputFormat) String() string { return string(*f) }
 

@@ -95,7 +95,7 @@ write that has seen them replaces them.`,
 			if r.Wins {
 				mark = "wins"
 			}
-			return p.row(r, raw, mark, text, r.Time.Format(time.RFC3339Nano), r.Node[:min(8, len(r.Node))])
+			return p.row(r, raw, mark, text, r.Time.Format(writtenLayout), r.Node[:min(8, len(r.Node))])
 		})
 		if err != nil {
 			return err
