@@ -11,24 +11,61 @@ import (
 	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
-// A member that keeps dialing has a few links, the newest ones.
+// A member that keeps dialing has a few links, the newest ones: one process
+// has 4, and copies of one device have 16 in all.
 func TestOneIdentityHasFewLinks(t *testing.T) {
+	for _, c := range []struct{ copies, dials, kept int }{{1, 6, 4}, {6, 6, 6}, {18, 18, 16}, {6, 18, 16}} {
+		bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
+			id := w.identity()
+			n := w.node(transport.Options{})
+			var copies []*transport.QUIC
+			for range c.copies {
+				copies = append(copies, w.open(id, transport.Options{}))
+			}
+			var links []transport.Link
+			for i := range c.dials {
+				l, end := link(t, copies[i%c.copies], n)
+				if end.Instance() != copies[i%c.copies].Instance() || l.Instance() != n.Instance() {
+					t.Error("the ends do not know each other's instance")
+				}
+				links = append(links, l)
+				synctest.Wait()
+			}
+			for i, l := range links {
+				if i < c.dials-c.kept {
+					wantEnd(t, l, transport.CodeDuplicate, true)
+				} else if err := l.Send(t.Context(), []byte("x")); err != nil {
+					t.Errorf("%d copies: link %d of %d: %v", c.copies, i+1, c.dials, err)
+				}
+			}
+		})
+	}
+}
+
+// A process that starts where another one was takes its place. The one before
+// had no time to say goodbye.
+func TestARestartedPeerReplacesItsLink(t *testing.T) {
 	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
 		id := w.identity()
 		n := w.node(transport.Options{})
-		var links []transport.Link
-		for range 6 {
-			l, _ := link(t, w.open(id, transport.Options{}), n)
-			links = append(links, l)
-			synctest.Wait()
+		before := w.socket("10.9.0.1:1")
+		_, end := link(t, w.open(id, transport.Options{Conn: before}), n)
+		copied, _ := link(t, w.open(id, transport.Options{}), n)
+		before.Close() // and nothing more is heard
+		link(t, w.open(id, transport.Options{Listen: "10.9.0.1:1"}), n)
+		wantEnd(t, end, transport.CodeDuplicate, false)
+		if err := copied.Send(t.Context(), []byte("x")); err != nil {
+			t.Errorf("the link of a copy: %v", err)
 		}
-		wantEnd(t, links[0], transport.CodeDuplicate, true)
-		wantEnd(t, links[1], transport.CodeDuplicate, true)
-		for i, l := range links[2:] {
-			if err := l.Send(t.Context(), []byte("x")); err != nil {
-				t.Errorf("link %d of 6: %v", i+3, err)
-			}
-		}
+	})
+}
+
+// Copies of one device link with each other as any two nodes do.
+func TestCopiesOfOneDeviceLink(t *testing.T) {
+	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
+		id := w.identity()
+		from, to := link(t, w.open(id, transport.Options{}), w.open(id, transport.Options{}))
+		exchange(t, from, to)
 	})
 }
 

@@ -33,18 +33,20 @@ const (
 // errFrame marks bytes that are no preface or no frame.
 var errFrame = errors.New("malformed stream")
 
-// instance names one network of one process.
-type instance [8]byte
+// Instance names one network of one process: it is random at each [Listen].
+// A device that was cloned, or restored from a backup while the original runs,
+// has its node's identity twice, and is told apart by this.
+type Instance [8]byte
 
 // appendPreface appends the preface of a network.
-func appendPreface(dst []byte, in instance) []byte {
+func appendPreface(dst []byte, in Instance) []byte {
 	dst = append(dst, prefaceMagic...)
 	dst = append(dst, prefaceVersion, 0, 0, 0)
 	return append(dst, in[:]...)
 }
 
 // readPreface reads what appendPreface wrote, and not a byte more.
-func readPreface(r io.Reader) (in instance, err error) {
+func readPreface(r io.Reader) (in Instance, err error) {
 	var b [prefaceBytes]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -52,10 +54,10 @@ func readPreface(r io.Reader) (in instance, err error) {
 		}
 		return in, err
 	}
-	if want := appendPreface(nil, instance(b[8:])); string(b[:]) != string(want) {
+	if want := appendPreface(nil, Instance(b[8:])); string(b[:]) != string(want) {
 		return in, fmt.Errorf("%w: preface %x, want %x", errFrame, b[:8], want[:8])
 	}
-	return instance(b[8:]), nil
+	return Instance(b[8:]), nil
 }
 
 // checkFrame says whether a frame of n bytes may be sent.

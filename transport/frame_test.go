@@ -99,7 +99,7 @@ func TestMemoryGrowsWithWhatArrived(t *testing.T) {
 }
 
 func TestAPrefaceIsReadToTheByte(t *testing.T) {
-	in := instance{1, 2, 3}
+	in := Instance{1, 2, 3}
 	src := bytes.NewReader(append(appendPreface(nil, in), "frame"...))
 	if got, err := readPreface(src); err != nil || got != in || src.Len() != 5 {
 		t.Errorf("got %v, %v, and %d bytes left", got, err, src.Len())
@@ -141,7 +141,7 @@ func FuzzFrames(f *testing.F) {
 }
 
 func FuzzPreface(f *testing.F) {
-	f.Add(appendPreface(nil, instance{1}))
+	f.Add(appendPreface(nil, Instance{1}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in, err := readPreface(bytes.NewReader(b))
 		if err == nil && !bytes.HasPrefix(b, appendPreface(nil, in)) {

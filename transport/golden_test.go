@@ -201,7 +201,7 @@ func TestStoredInvitesAreFrozen(t *testing.T) {
 
 func TestStreamsAreFrozen(t *testing.T) {
 	checkGolden(t, "stream.golden", []goldenCase{
-		{"preface", appendPreface(nil, instance{1, 2, 3, 4, 5, 6, 7, 8})},
+		{"preface", appendPreface(nil, Instance{1, 2, 3, 4, 5, 6, 7, 8})},
 		{"frame", append(appendLength(nil, 5), "hello"...)},
 	})
 }

@@ -56,10 +56,11 @@ func (q *QUIC) answer(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := q.hear(ctx, stream); err != nil {
+	in, err := q.hear(ctx, stream)
+	if err != nil {
 		return nil, err
 	}
-	l, err := q.newLink(conn, stream, false)
+	l, err := q.newLink(conn, stream, in, false)
 	if err != nil {
 		return nil, err
 	}
@@ -70,16 +71,15 @@ func (q *QUIC) answer(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
 }
 
 // hear reads the peer's preface.
-func (q *QUIC) hear(ctx context.Context, stream *quic.Stream) error {
-	var in instance
-	err := readWithin(ctx, stream, func() (err error) {
+func (q *QUIC) hear(ctx context.Context, stream *quic.Stream) (in Instance, err error) {
+	err = readWithin(ctx, stream, func() (err error) {
 		in, err = readPreface(stream)
 		return err
 	})
 	if err == nil && in == q.instance {
 		err = ErrSelf
 	}
-	return err
+	return in, err
 }
 
 // introduce sends our preface and waits for the acceptor's.
@@ -91,22 +91,23 @@ func (q *QUIC) introduce(ctx context.Context, conn *quic.Conn) (*quicLink, error
 	if _, err := stream.Write(appendPreface(nil, q.instance)); err != nil {
 		return nil, err
 	}
-	if err := q.hear(ctx, stream); err != nil {
+	in, err := q.hear(ctx, stream)
+	if err != nil {
 		return nil, err
 	}
-	return q.newLink(conn, stream, true)
+	return q.newLink(conn, stream, in, true)
 }
 
 // newLink registers a link. It asks once more whether the peer is a member,
 // now that CloseRevoked can find the link: one of both sees a revocation that
 // was learned since the handshake.
-func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quicLink, error) {
+func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, in Instance, dialed bool) (*quicLink, error) {
 	peer, err := q.verifier.verify(conn.ConnectionState().TLS)
 	if err != nil {
 		return nil, err
 	}
 	l := &quicLink{
-		network: q, conn: conn, stream: stream, peer: peer, dialed: dialed,
+		network: q, conn: conn, stream: stream, peer: peer, instance: in, dialed: dialed,
 		sending: make(chan struct{}, 1),
 	}
 	l.writing.deadline, l.reading.deadline = stream.SetWriteDeadline, stream.SetReadDeadline
@@ -116,11 +117,11 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quic
 		q.mu.Unlock()
 		return nil, fmt.Errorf("the network is %w", ErrClosed)
 	}
+	surplus := q.surplus(l)
 	q.links[peer.Node] = append(q.links[peer.Node], l)
-	surplus := q.surplus(peer)
 	q.mu.Unlock()
-	if surplus != nil {
-		_ = surplus.Close(CodeDuplicate, "")
+	for _, old := range surplus {
+		_ = old.Close(CodeDuplicate, "")
 	}
 	context.AfterFunc(conn.Context(), func() { q.forget(l) })
 	if q.options.Revoked(peer.Node) {
@@ -129,13 +130,23 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, dialed bool) (*quic
 	return l, nil
 }
 
-// surplus returns the link to end where one identity has too many, since a
-// peer that keeps dialing must not fill the house. q.mu is held.
-func (q *QUIC) surplus(peer Credential) *quicLink {
-	if ls := q.links[peer.Node]; len(ls) > maxLinksPerNode {
-		return ls[0]
+// surplus returns the links to end now that a new one of the same identity
+// comes: those of a process that was where another is now, and the oldest
+// where there are too many, since a peer that keeps dialing must not fill the
+// house. q.mu is held.
+func (q *QUIC) surplus(l *quicLink) (out []*quicLink) {
+	all, same := 1, 1
+	for _, old := range slices.Backward(q.links[l.peer.Node]) {
+		if old.instance == l.instance {
+			same++
+		}
+		all++
+		switch gone := old.instance != l.instance && old.RemoteAddr() == l.RemoteAddr(); {
+		case gone, all > maxLinksPerNode, old.instance == l.instance && same > maxLinksPerInstance:
+			out = append(out, old)
+		}
 	}
-	return nil
+	return out
 }
 
 // forget drops a link that has ended.

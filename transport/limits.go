@@ -10,7 +10,7 @@ const (
 	MaxFrameBytes = 2<<20 + 64<<10
 	// frameStepBytes is what a frame that was announced gets before its bytes
 	// arrive; the rest when as much has come. Bulk comes in frames of 256 KiB,
-	// which are not moved then; and announcing alone takes no more than 2 MiB
+	// which are not moved then; and announcing alone takes no more than 8 MiB
 	// with all the links that one identity may have.
 	frameStepBytes = 512 << 10
 	// readBufferBytes holds a few packets, so that small frames cost less
@@ -69,10 +69,14 @@ const (
 	// defaultMaxLinks bounds accepted connections. At 42 KiB each, a hub's
 	// 4,096 devices take 172 MiB.
 	defaultMaxLinks = 4096
-	// maxLinksPerNode bounds the links that one identity may have at a time.
-	// Two come from both sides dialing, one more from a restart that the old
-	// link has not noticed yet; the oldest goes.
-	maxLinksPerNode = 4
+	// maxLinksPerInstance bounds the links that one process may have with this
+	// node at a time. Two come from both sides dialing, one more from a link
+	// that is dead at its other end only; the oldest goes.
+	maxLinksPerInstance = 4
+	// maxLinksPerNode bounds those of one identity: as many copies of one
+	// device may be linked at a time. Of a larger fleet with one image the
+	// oldest link goes, and so its devices take turns.
+	maxLinksPerNode = 16
 	// maxHandshakes bounds connections that are not authenticated yet, at 50
 	// KiB each. From half of it on, new ones have to prove their address
 	// first, which costs them a round trip and us nothing.

@@ -15,6 +15,9 @@ import (
 type Link interface {
 	// Peer returns the verified identity of the other end.
 	Peer() Credential
+	// Instance returns which network of the peer's node it is: two at one time
+	// are copies of one device.
+	Instance() Instance
 	// Dialed reports whether this end dialed.
 	Dialed() bool
 	// RemoteAddr returns the peer's address, for people to read.
@@ -68,6 +71,8 @@ type Network interface {
 	Accept(ctx context.Context) (Link, error)
 	// Addr returns the address that this network listens at.
 	Addr() string
+	// Instance returns this network's own.
+	Instance() Instance
 	// Close closes every link with CodeGoingAway, and releases the address.
 	Close() error
 }

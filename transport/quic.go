@@ -20,7 +20,7 @@ type QUIC struct {
 	identity *Identity
 	options  Options
 	verifier *verifier
-	instance instance
+	instance Instance
 
 	transport *quic.Transport
 	listener  *quic.Listener
@@ -118,6 +118,9 @@ func (q *QUIC) config(streams int64) *quic.Config {
 
 // Addr implements Network.
 func (q *QUIC) Addr() string { return q.transport.Conn.LocalAddr().String() }
+
+// Instance implements Network.
+func (q *QUIC) Instance() Instance { return q.instance }
 
 // Accept implements Network.
 func (q *QUIC) Accept(ctx context.Context) (Link, error) {

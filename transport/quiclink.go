@@ -12,11 +12,12 @@ import (
 
 // quicLink is a Link over one QUIC stream. It has no goroutine of its own.
 type quicLink struct {
-	network *QUIC
-	conn    *quic.Conn
-	stream  *quic.Stream
-	peer    Credential
-	dialed  bool
+	network  *QUIC
+	conn     *quic.Conn
+	stream   *quic.Stream
+	peer     Credential
+	instance Instance
+	dialed   bool
 
 	sending chan struct{} // holds a token while a frame is being written
 	writing interrupter
@@ -31,6 +32,9 @@ var _ Link = (*quicLink)(nil)
 
 // Peer implements Link.
 func (l *quicLink) Peer() Credential { return l.peer }
+
+// Instance implements Link.
+func (l *quicLink) Instance() Instance { return l.instance }
 
 // Dialed implements Link.
 func (l *quicLink) Dialed() bool { return l.dialed }

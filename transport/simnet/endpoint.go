@@ -13,6 +13,7 @@ type Endpoint struct {
 	net      *Net
 	self     transport.Credential
 	addr     string
+	instance transport.Instance
 	accepted chan *link
 	closed   chan struct{} // closed with the endpoint
 }
@@ -21,6 +22,9 @@ var _ transport.Network = (*Endpoint)(nil)
 
 // Addr implements transport.Network.
 func (e *Endpoint) Addr() string { return e.addr }
+
+// Instance implements transport.Network. Endpoints are counted.
+func (e *Endpoint) Instance() transport.Instance { return e.instance }
 
 // Dial implements transport.Network. It takes one round trip, and 10 seconds
 // where nobody answers.

@@ -58,6 +58,9 @@ func newEnd(e *Endpoint, dialed bool) *link {
 // Peer implements transport.Link.
 func (l *link) Peer() transport.Credential { return l.other.endpoint.self }
 
+// Instance implements transport.Link.
+func (l *link) Instance() transport.Instance { return l.other.endpoint.instance }
+
 // Dialed implements transport.Link.
 func (l *link) Dialed() bool { return l.dialed }
 

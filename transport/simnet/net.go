@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"sync"
@@ -50,6 +51,7 @@ type Net struct {
 
 	mu        sync.Mutex
 	endpoints map[string]*Endpoint
+	instances uint64 // endpoints that ever were
 	sockets   map[string]*socket
 	cuts      map[pair]bool
 	counts    map[path]uint64 // frames and packets sent
@@ -90,6 +92,8 @@ func (n *Net) Listen(self transport.Credential, addr string) (*Endpoint, error) 
 		net: n, self: self, addr: addr,
 		accepted: make(chan *link, maxAccepted), closed: make(chan struct{}),
 	}
+	n.instances++
+	binary.BigEndian.PutUint64(e.instance[:], n.instances)
 	n.endpoints[addr] = e
 	return e, nil
 }
