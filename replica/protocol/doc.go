@@ -83,7 +83,9 @@
 //     delta goes what is new of its snapshot's floor, which the receiver joins
 //     into its own. Who asks and does not cover the floor, or lacks nearly
 //     everything, gets a Source in place of a delta, and reconciles.
-//   - Of two links between two nodes both ends keep the same.
+//   - Of two links between two nodes both ends keep the same. A node that runs
+//     twice, as a copy of a device does, is two: links are told apart by node
+//     and Instance, which the transport says.
 //
 // A message that breaks a rule or a bound (limits.go) closes the link.
 //

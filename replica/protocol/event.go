@@ -38,11 +38,17 @@ type Grants interface {
 	MayWrite(namespace string) bool
 }
 
+// Instance names one opening of a node. It is random, and not kept: two copies
+// of one device differ in it, where nothing else tells them apart.
+type Instance [8]byte
+
 // LinkUp says that an authenticated link is up, and nothing was sent on it.
 type LinkUp struct {
 	Link LinkID
-	// Peer is the verified identity of the other end.
-	Peer crdt.NodeID
+	// Peer is the verified identity of the other end, and Instance the one
+	// that is there.
+	Peer     crdt.NodeID
+	Instance Instance
 	// Dialed is whether this side dialed.
 	Dialed bool
 	Grants Grants

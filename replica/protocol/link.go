@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -9,13 +11,15 @@ import (
 // link is one connection to a peer. All that is known through it is forgotten
 // with it.
 type link struct {
-	id     LinkID
-	peer   crdt.NodeID
-	dialed bool
-	grants Grants
-	seq    SeqChecker
+	id       LinkID
+	peer     crdt.NodeID
+	instance Instance
+	dialed   bool
+	grants   Grants
+	seq      SeqChecker
 
 	greeted  bool      // the peer's Hello came
+	doubted  bool      // nothing came since another instance of the node did
 	features []Feature // that both Hellos list
 	deadline int64     // for it
 	queued   bool      // frames were sent since the last Flushed
@@ -27,12 +31,25 @@ type link struct {
 	names    []string // what the peer numbered 1, 2, ...; "" is gone
 }
 
-// dialer returns the node that dialed.
-func (l *link) dialer(self crdt.NodeID) crdt.NodeID {
+// end names one end of a link: which opening of which node.
+type end struct {
+	node     crdt.NodeID
+	instance Instance
+}
+
+func (e end) compare(o end) int {
+	return cmp.Or(e.node.Compare(o.node), bytes.Compare(e.instance[:], o.instance[:]))
+}
+
+// far returns the other end.
+func (l *link) far() end { return end{l.peer, l.instance} }
+
+// dialer returns the end that dialed.
+func (l *link) dialer(self end) end {
 	if l.dialed {
 		return self
 	}
-	return l.peer
+	return l.far()
 }
 
 func (l *link) mayRead(namespace string) bool {
@@ -50,14 +67,15 @@ func (l *link) nextEpoch() uint64 {
 }
 
 // linkUp takes in a new link, unless it is to be closed: both ends decide the
-// same way which of two links between them stays.
+// same way which of two links between them stays. Another instance of a node
+// that is linked is another end, with a link of its own.
 func (m *Machine) linkUp(ev LinkUp) {
 	l := &link{
-		id: ev.Link, peer: ev.Peer, dialed: ev.Dialed, grants: ev.Grants,
+		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, grants: ev.Grants,
 		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{},
 	}
-	switch old := m.linkTo(l.peer); {
-	case l.peer == m.node:
+	switch old := m.linkTo(l.far()); {
+	case l.far() == m.self:
 		m.emit(Close{l.id, CodeSelf, "the other end is this node"})
 		return
 	case m.revoked.node(l.peer):
@@ -69,16 +87,47 @@ func (m *Machine) linkUp(ev LinkUp) {
 	case old != nil:
 		m.close(old, CodeDuplicate, "another link to this node came up")
 	}
+	m.doubt(l.peer)
 	m.links = append(m.links, l)
 	m.byID[l.id] = l
 	m.greet(l)
 }
 
-// keeps reports whether the older of two links to a node stays: the one that
-// the smaller node dialed; of two by one dialer the newer, since it knows that
+// keeps reports whether the older of two links to one end stays: the one that
+// the smaller end dialed; of two by one dialer the newer, since it knows that
 // the older is dead.
 func (m *Machine) keeps(old, l *link) bool {
-	return old.dialer(m.node).Compare(l.dialer(m.node)) < 0
+	return old.dialer(m.self).compare(l.dialer(m.self)) < 0
+}
+
+// linkTo returns the link to an end.
+func (m *Machine) linkTo(e end) *link {
+	for _, l := range m.links {
+		if l.far() == e {
+			return l
+		}
+	}
+	return nil
+}
+
+// doubt is due when another instance of a node comes up. Is it a copy of that
+// node, the links to the others work; did it start again, they are dead, and
+// their own ends cannot say so. Until something comes on them, others are
+// asked first, and answers are not waited for as long.
+func (m *Machine) doubt(n crdt.NodeID) {
+	for _, l := range m.links {
+		if l.peer != n {
+			continue
+		}
+		l.doubted = true
+		for _, s := range l.sessions {
+			if s.space != nil && s.space.fetch != nil && s.space.fetch.s == s {
+				s.space.fetch.progress = m.now
+				m.checkFetch(s.space)
+				m.pull(s.space)
+			}
+		}
+	}
 }
 
 // close closes a link and forgets it.

@@ -8,8 +8,9 @@ import (
 
 // Config is what a machine is made from.
 type Config struct {
-	// Node is this node.
-	Node crdt.NodeID
+	// Node is this node, and Instance this opening of it.
+	Node     crdt.NodeID
+	Instance Instance
 	// Cluster is the identity that peers must share.
 	Cluster [32]byte
 	// Revocations are those known at the start.
@@ -25,6 +26,7 @@ type Config struct {
 // steps it.
 type Machine struct {
 	node     crdt.NodeID
+	self     end
 	cluster  [32]byte
 	features []Feature // ascending
 	now      int64
@@ -42,7 +44,10 @@ type Machine struct {
 
 // New returns a machine without links and namespaces.
 func New(c Config) *Machine {
-	m := &Machine{node: c.Node, cluster: c.Cluster, features: sortFeatures(c.Features), jobs: map[JobID]*job{}, byID: map[LinkID]*link{}}
+	m := &Machine{
+		node: c.Node, self: end{c.Node, c.Instance}, cluster: c.Cluster, features: sortFeatures(c.Features),
+		jobs: map[JobID]*job{}, byID: map[LinkID]*link{},
+	}
 	for _, r := range c.Revocations {
 		m.revoked.add(r)
 	}
@@ -98,16 +103,6 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 }
 
 func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
-
-// linkTo returns the link to a node.
-func (m *Machine) linkTo(n crdt.NodeID) *link {
-	for _, l := range m.links {
-		if l.peer == n {
-			return l
-		}
-	}
-	return nil
-}
 
 // job is work that the executor does for a session.
 type job struct {

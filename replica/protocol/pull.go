@@ -1,5 +1,11 @@
 package protocol
 
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
 // This file keeps the rules of asking for deltas. Per namespace one peer is
 // asked at a time, and it is asked for all that it has. So however many
 // neighbours offer a payload, one sends it.
@@ -31,7 +37,7 @@ func (m *Machine) pull(sp *space) {
 		case s.wantAt == 0 || !s.mayWant():
 		case at > m.now:
 			sp.nextAt = earlier(sp.nextAt, at)
-		case best == nil || s.failures < best.failures:
+		case best == nil || s.before(best):
 			best = s
 		}
 	}
@@ -39,6 +45,14 @@ func (m *Machine) pull(sp *space) {
 		m.send(best.link, (&want{best.number}).encode())
 		m.beginFetch(best)
 	}
+}
+
+// before reports whether s is to be asked rather than another.
+func (s *session) before(o *session) bool {
+	if s.link.doubted != o.link.doubted {
+		return o.link.doubted
+	}
+	return s.failures < o.failures
 }
 
 // mayWant reports whether the peer can be asked: it knows what we cover, with
@@ -75,12 +89,18 @@ func (m *Machine) lacks(s *session) (direct, lacking bool) {
 			direct = true // not known yet; our own, whose Durable is late
 			continue
 		}
-		if l := m.linkTo(n); l != nil && l != s.link {
-			o := l.byName[s.name]
-			direct = direct || o != nil && o.met()
-		}
+		direct = direct || m.meets(n, s)
 	}
 	return direct, lacking
+}
+
+// meets reports whether a node is linked, by a link other than that of s, and
+// speaks of the same namespace.
+func (m *Machine) meets(n crdt.NodeID, s *session) bool {
+	return slices.ContainsFunc(m.links, func(l *link) bool {
+		o := l.byName[s.name]
+		return l.peer == n && l != s.link && o != nil && o.met()
+	})
 }
 
 func (m *Machine) beginFetch(s *session) {
@@ -136,7 +156,10 @@ func (m *Machine) checkFetch(sp *space) {
 		}
 	}
 	timeout := int64(FetchTimeoutMillis)
-	if f.s.comparing != nil {
+	switch {
+	case f.s.link.doubted:
+		timeout = DoubtTimeoutMillis
+	case f.s.comparing != nil:
 		timeout = CompareTimeoutMillis
 	}
 	if f.checkAt = f.progress + timeout; f.checkAt <= m.now {

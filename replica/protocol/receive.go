@@ -39,6 +39,7 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 	if err != nil {
 		return err
 	}
+	l.doubted = false
 	r := crdt.NewReader(msg)
 	c, fields := readCode(r)
 	if err := r.Err(); err != nil {

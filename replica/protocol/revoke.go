@@ -48,8 +48,10 @@ func (m *Machine) revoke(v Revocation) {
 	if !m.revoked.add(v) {
 		return
 	}
-	if l := m.linkTo(v.Node); l != nil {
-		m.close(l, CodeRevoked, "the credential was revoked")
+	for _, l := range slices.Clone(m.links) {
+		if l.peer == v.Node {
+			m.close(l, CodeRevoked, "the credential was revoked")
+		}
 	}
 	for _, l := range m.links {
 		m.sendRevocations(l, [][]byte{v.Statement})

@@ -52,6 +52,11 @@ func (w *simWorld) outside(faults int) {
 	case r < 90:
 		w.fireTimers()
 	case faults == 0:
+	case r == 90:
+		if len(w.nodes) < 6 {
+			w.tracef("%d %s is copied", w.now, n.name())
+			w.copyNode(n)
+		}
 	case r < 94:
 		n.restart(faults == 2 && w.rng.IntN(3) == 0)
 	case sp == nil:

@@ -17,6 +17,8 @@ var (
 type simNode struct {
 	world   *simWorld
 	id      crdt.NodeID
+	copies  string // of how many it is one more: a prime each
+	at      Instance
 	m       *Machine
 	spaces  map[string]*simSpace
 	timerAt int64
@@ -36,7 +38,14 @@ func (n *simNode) fails(kind string, perMille int) bool {
 	return perMille > 0 && n.world.rng.IntN(1000) < perMille
 }
 
-func (n *simNode) name() string { return n.world.namer.node(n.id) }
+func (n *simNode) name() string { return n.world.namer.node(n.id) + n.copies }
+
+// begin makes the machine of a process that starts.
+func (n *simNode) begin() {
+	n.world.instances++
+	n.at = Instance{byte(n.world.instances >> 8), byte(n.world.instances)}
+	n.m = New(Config{Node: n.id, Instance: n.at, Cluster: [32]byte{1}})
+}
 
 func (n *simNode) post(ev Event) { n.posts = append(n.posts, ev) }
 
@@ -131,7 +140,7 @@ func (n *simNode) restart(restore bool) {
 			}
 		}
 	}
-	n.m = New(Config{Node: n.id, Cluster: [32]byte{1}})
+	n.begin()
 	n.posts, n.builds, n.queues, n.timerAt = nil, nil, nil, 0
 	for _, name := range n.world.names {
 		if sp := n.spaces[name]; sp != nil {

@@ -11,22 +11,23 @@ import (
 // simWorld is a number of nodes, the links between them, and one clock. All
 // that happens is drawn from one seed.
 type simWorld struct {
-	rng      *rand.Rand
-	now      int64
-	nodes    []*simNode
-	links    []*simLink
-	lastLink LinkID
-	writers  uint64
-	oracle   simOracle
-	names    []string // the namespaces
-	keys     []crdt.Key
-	target   int // bytes of a Delta frame
-	closes   map[Code]int
-	stats    simStats
-	readonly *simNode
-	strict   bool // no link may be closed for a fault of the peer
-	trace    func(string)
-	namer    namer
+	rng       *rand.Rand
+	now       int64
+	nodes     []*simNode
+	links     []*simLink
+	lastLink  LinkID
+	writers   uint64
+	instances int
+	oracle    simOracle
+	names     []string // the namespaces
+	keys      []crdt.Key
+	target    int // bytes of a Delta frame
+	closes    map[Code]int
+	stats     simStats
+	readonly  *simNode
+	strict    bool // no link may be closed for a fault of the peer
+	trace     func(string)
+	namer     namer
 
 	buildFails, applyFails, learnFails int // of 1000
 
@@ -92,11 +93,25 @@ func (w *simWorld) addNodes(count int) {
 	for i := range count {
 		n := &simNode{world: w, spaces: map[string]*simSpace{}}
 		n.id[0] = byte(i + 1)
-		n.m = New(Config{Node: n.id, Cluster: [32]byte{1}})
+		n.begin()
 		w.nodes = append(w.nodes, n)
 		w.tree = append(w.tree, w.rng.IntN(max(i, 1)))
 		for _, name := range w.names {
 			n.open(name)
+		}
+	}
+}
+
+// copyNode adds a copy of a node, with what is on its disk.
+func (w *simWorld) copyNode(of *simNode) {
+	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}}
+	n.begin()
+	w.nodes = append(w.nodes, n)
+	w.tree = append(w.tree, w.rng.IntN(len(w.nodes)-1))
+	for _, name := range w.names {
+		if sp := of.spaces[name]; sp != nil {
+			(&simSpace{name: name, node: n}).crash(sp.disk)
+			n.step(Opened{n.spaces[name], n.spaces[name].disk.Vector()})
 		}
 	}
 }
@@ -202,7 +217,8 @@ func (w *simWorld) do(mv move) {
 	switch mv.kind {
 	case moveUp:
 		l.up[mv.i] = true
-		ev := LinkUp{Link: l.ids[mv.i], Peer: l.nodes[1-mv.i].id, Dialed: mv.i == 0}
+		far := l.nodes[1-mv.i]
+		ev := LinkUp{Link: l.ids[mv.i], Peer: far.id, Instance: far.at, Dialed: mv.i == 0}
 		if l.nodes[1-mv.i] == w.readonly {
 			ev.Grants = readOnly{}
 		}

@@ -8,8 +8,9 @@ import (
 
 // LinkStatus is what a machine knows of a link, for people to read.
 type LinkStatus struct {
-	Link LinkID
-	Peer crdt.NodeID
+	Link     LinkID
+	Peer     crdt.NodeID
+	Instance Instance
 	// Greeted is whether the peer has said Hello.
 	Greeted bool
 	// Features are those that both ends have.
@@ -46,7 +47,7 @@ type SessionStatus struct {
 func (m *Machine) Links() []LinkStatus {
 	out := make([]LinkStatus, 0, len(m.links))
 	for _, l := range m.links {
-		ls := LinkStatus{Link: l.id, Peer: l.peer, Greeted: l.greeted, Features: slices.Clone(l.features)}
+		ls := LinkStatus{Link: l.id, Peer: l.peer, Instance: l.instance, Greeted: l.greeted, Features: slices.Clone(l.features)}
 		for _, s := range l.sessions {
 			ls.Namespaces = append(ls.Namespaces, s.status())
 		}

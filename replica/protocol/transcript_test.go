@@ -100,6 +100,8 @@ func (sc *script) run(verb string, args []string) {
 		sp.node.step(Durable{sp.name, sp.disk.Vector()})
 	case "restart", "restore": // node; it comes back as it was, or as it was one write before
 		sc.node(args[0]).restart(verb == "restore")
+	case "copy": // node; the copy is one more
+		w.copyNode(sc.node(args[0]))
 	case "open", "drop": // node namespace
 		if n := sc.node(args[0]); verb == "open" {
 			n.open(args[1])
