@@ -27,6 +27,9 @@ const (
 	// steadyAfter is how long a link must have held for the next pause to
 	// start over; before that the other end may be refusing us.
 	steadyAfter = 5 * time.Second
+	// strayRetry is the pause where nobody is at an address, and the node that
+	// was there last is linked from elsewhere: it moved, or that is a copy.
+	strayRetry = time.Minute
 )
 
 // dialer keeps a link with the node at one address.
@@ -36,8 +39,9 @@ type dialer struct {
 	cancel  context.CancelFunc
 
 	mu      sync.Mutex
-	node    crdt.NodeID // the last that was there; zero before
-	failure error       // why there is no link now
+	at      remote // the last that was there; zero before
+	missed  bool   // nobody was there at the last attempt
+	failure error  // why there is no link now
 }
 
 // dial begins to keep a link with the node at address, unless that is done
@@ -66,9 +70,9 @@ func (m *mesh) hangUp(address string) bool {
 	}
 	delete(m.dialers, address)
 	d.cancel()
-	node, _ := d.state()
+	at, _ := d.state()
 	for _, l := range m.links {
-		if l.peer == node && !node.IsZero() {
+		if l.remote() == at {
 			_ = l.conn.Close(transport.CodeRemoved, "")
 		}
 	}
@@ -104,65 +108,79 @@ func (d *dialer) connect(ctx context.Context) time.Duration {
 		if _, before := d.state(); before == nil || before.Error() != err.Error() {
 			d.mesh.log.Info("no link", "address", d.address, "cause", err)
 		}
-		d.note(crdt.NodeID{}, err)
+		d.note(remote{}, err)
 		return 0
 	}
-	d.note(conn.Peer().Node, nil)
+	d.note(remoteOf(conn), nil)
 	l := d.mesh.attach(ctx, conn)
 	if l == nil {
 		return 0
 	}
 	<-l.done
 	if !errors.Is(l.cause, transport.CodeDuplicate) {
-		d.note(l.peer, l.cause)
+		d.note(l.remote(), l.cause)
 	}
 	return time.Since(l.since)
 }
 
 // note writes down what the last attempt came to.
-func (d *dialer) note(node crdt.NodeID, failure error) {
+func (d *dialer) note(at remote, failure error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !node.IsZero() {
-		d.node = node
+	if d.missed = at == (remote{}); !d.missed {
+		d.at = at
 	}
 	d.failure = failure
 }
 
-func (d *dialer) state() (crdt.NodeID, error) {
+func (d *dialer) state() (remote, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.node, d.failure
+	return d.at, d.failure
 }
 
-// waitToDial returns true once this node is online and has no link with the
-// node that d dials, and false when ctx ends.
+// waitToDial returns true once this node is online and has no link with whom d
+// dials, and false when ctx ends.
 func (m *mesh) waitToDial(ctx context.Context, d *dialer) bool {
+	timer := time.NewTimer(strayRetry)
+	defer timer.Stop()
 	for {
 		m.mu.Lock()
-		node, _ := d.state()
-		wait := m.offline || m.linked(node)
+		linked, stray := m.linked(d)
+		wait := m.offline || linked
 		changed := m.changed
 		m.mu.Unlock()
-		if !wait {
+		if !wait && !stray {
 			return ctx.Err() == nil
 		}
 		select {
 		case <-changed:
+		case <-timer.C:
+			if !wait {
+				return ctx.Err() == nil
+			}
 		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
-// linked reports whether there is a link with node. The caller holds mu.
-func (m *mesh) linked(node crdt.NodeID) bool {
+// linked reports whether there is a link with whom d dials, or else whether the
+// node that was there last has strayed. The caller holds mu.
+func (m *mesh) linked(d *dialer) (linked, stray bool) {
+	d.mu.Lock()
+	at, missed := d.at, d.missed
+	d.mu.Unlock()
 	for _, l := range m.links {
-		if l.peer == node && l.ctx.Err() == nil {
-			return true
+		if l.peer != at.node || l.ctx.Err() != nil {
+			continue
 		}
+		if l.instance == at.instance || l.conn.RemoteAddr() == d.address {
+			return true, false
+		}
+		stray = missed
 	}
-	return false
+	return false, stray
 }
 
 // PeerStatus is what is known of one peer: an address that this node keeps a
@@ -187,24 +205,26 @@ type PeerStatus struct {
 func (m *mesh) peers() []PeerStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	byNode := map[crdt.NodeID]*link{}
+	up := map[remote]*link{}
 	for _, l := range m.links {
-		if old := byNode[l.peer]; old == nil || l.id < old.id {
-			byNode[l.peer] = l
+		if old := up[l.remote()]; old == nil || l.id < old.id {
+			up[l.remote()] = l
 		}
 	}
 	var all []PeerStatus
 	for address, d := range m.dialers {
 		p := PeerStatus{Address: address, Configured: true}
-		p.Node, p.Failure = d.state()
-		if l := byNode[p.Node]; l != nil {
+		var at remote
+		at, p.Failure = d.state()
+		p.Node = at.node
+		if l := best(up, at, address); l != nil {
 			p.Connected, p.Failure, p.Stats = l.since, nil, l.conn.Stats()
-			delete(byNode, p.Node)
+			delete(up, l.remote())
 		}
 		all = append(all, p)
 	}
-	for node, l := range byNode {
-		all = append(all, PeerStatus{Address: l.conn.RemoteAddr(), Node: node, Connected: l.since, Stats: l.conn.Stats()})
+	for at, l := range up {
+		all = append(all, PeerStatus{Address: l.conn.RemoteAddr(), Node: at.node, Connected: l.since, Stats: l.conn.Stats()})
 	}
 	slices.SortFunc(all, func(a, b PeerStatus) int {
 		if a.Address != b.Address {
@@ -216,6 +236,24 @@ func (m *mesh) peers() []PeerStatus {
 		return a.Node.Compare(b.Node)
 	})
 	return all
+}
+
+// best returns the link with whom was last at an address: with that instance of
+// the node, or the one that is there now, or any.
+func best(up map[remote]*link, at remote, address string) (any *link) {
+	if l := up[at]; l != nil {
+		return l
+	}
+	for _, l := range up {
+		switch {
+		case l.peer != at.node:
+		case l.conn.RemoteAddr() == address:
+			return l
+		case any == nil || l.id < any.id:
+			any = l
+		}
+	}
+	return any
 }
 
 // checkAddress refuses what cannot be dialed.

@@ -17,11 +17,13 @@ const linkBudgetBytes = 2 * transport.MaxFrameBytes
 
 // link is one link of the mesh: a goroutine that receives, one that sends.
 type link struct {
-	mesh  *mesh
-	id    protocol.LinkID
-	conn  transport.Link
-	peer  crdt.NodeID
-	since time.Time
+	mesh     *mesh
+	id       protocol.LinkID
+	conn     transport.Link
+	peer     crdt.NodeID
+	instance transport.Instance
+	since    time.Time
+	silence  silence
 
 	ctx    context.Context // ends with the link
 	cancel context.CancelFunc
@@ -34,7 +36,7 @@ type link struct {
 
 func newLink(m *mesh, id protocol.LinkID, conn transport.Link) *link {
 	l := &link{
-		mesh: m, id: id, conn: conn, peer: conn.Peer().Node, since: time.Now(),
+		mesh: m, id: id, conn: conn, peer: conn.Peer().Node, instance: conn.Instance(), since: time.Now(),
 		budget: semaphore.NewWeighted(linkBudgetBytes),
 		done:   make(chan struct{}),
 	}
@@ -69,6 +71,7 @@ func (l *link) receive() {
 		if l.cause = l.budget.Acquire(l.ctx, int64(len(frame))); l.cause != nil {
 			break
 		}
+		l.heard()
 		l.mesh.inbox.post(protocol.Received{Link: l.id, Frame: frame})
 	}
 	_ = l.conn.Close(transport.CodeGoingAway, "")

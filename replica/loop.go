@@ -185,6 +185,6 @@ func (m *mesh) reportAhead(e protocol.Ahead) {
 	if l == nil {
 		return
 	}
-	m.log.Warn("a peer has transactions of this node that its store lacks: it lost its tail or was restored; they are fetched again",
+	m.log.Warn("a peer has transactions of this node that its store lacks: it lost its tail, was restored, or runs twice; they are fetched",
 		"namespace", e.Namespace.Name(), "peer", l.peer.Short(), "writers", len(e.Entries))
 }

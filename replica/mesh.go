@@ -56,7 +56,7 @@ func newMesh(network transport.Network, node crdt.NodeID, roster *roster, log *s
 		network: network, roster: roster, log: log, started: time.Now(),
 		builds: make(chan struct{}, maxBuilds),
 		machine: protocol.New(protocol.Config{
-			Node: node, Cluster: roster.cluster(), Revocations: roster.revocations(),
+			Node: node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
 			Features: []protocol.Feature{protocol.FeatureReconcile},
 		}),
 		appliers: map[*store.Namespace]*applier{},
@@ -151,10 +151,14 @@ func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
 	}
 	m.lastID++
 	l := newLink(m, m.lastID, conn)
+	m.doubt(l)
 	m.links[l.id] = l
 	m.linksChanged()
 	peer := conn.Peer()
-	m.inbox.post(protocol.LinkUp{Link: l.id, Peer: peer.Node, Dialed: conn.Dialed(), Grants: grants{peer.Grants}})
+	m.inbox.post(protocol.LinkUp{
+		Link: l.id, Peer: peer.Node, Instance: protocol.Instance(l.instance), Dialed: conn.Dialed(),
+		Grants: grants{peer.Grants},
+	})
 	l.start()
 	return l
 }

@@ -22,6 +22,9 @@ type Status struct {
 	Traffic transport.LinkStats
 	// Peers are those of DB.Peers.
 	Peers []PeerStatus
+	// Copies are the nodes that run more than once at a time, this one among
+	// them, as far as they are linked here.
+	Copies []CopyStatus
 	// OpenViews is how many views hold back the freeing of disk space.
 	OpenViews int
 	// Namespaces are the namespaces here, by name.
@@ -68,6 +71,7 @@ func (d *DB) Status() (Status, error) {
 	if d.mesh != nil {
 		s.Listen = d.mesh.network.Addr()
 		s.Offline, s.Traffic = d.mesh.traffic()
+		s.Copies = d.mesh.copies()
 	}
 	for _, name := range d.store.Namespaces() {
 		n, err := d.Lookup(name)

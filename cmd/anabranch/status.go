@@ -32,6 +32,12 @@ type (
 		Received   uint64               `json:"bytes_received"`
 		Namespaces []namespaceStatusRow `json:"namespaces"`
 		Peers      []peerRow            `json:"peers"`
+		Copies     []copyRow            `json:"copies,omitempty"`
+	}
+	// copyRow is a node that runs more than once at a time.
+	copyRow struct {
+		Node      string `json:"node"`
+		Instances int    `json:"instances"`
 	}
 	namespaceStatusRow struct {
 		Name         string `json:"name"`
@@ -103,7 +109,14 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 			return err
 		}
 	}
-	return p.flush()
+	if err := p.flush(); err != nil {
+		return err
+	}
+	for _, c := range r.Copies {
+		fmt.Fprintf(out, "\nnode %s is connected as %d instances: cloned, or restored while the original runs\n",
+			c.Node[:8], c.Instances)
+	}
+	return nil
 }
 
 func orNone(s string) string {
@@ -199,6 +212,9 @@ func runStatus(_ context.Context, db *replica.DB, _ struct{}, out emit) error {
 	}
 	for _, p := range s.Peers {
 		row.Peers = append(row.Peers, peerRowOf(p))
+	}
+	for _, c := range s.Copies {
+		row.Copies = append(row.Copies, copyRow{c.Node.String(), c.Instances})
 	}
 	return out(row)
 }
