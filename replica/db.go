@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/store"
@@ -37,6 +38,10 @@ type DB struct {
 	names      map[string]*Namespace // the same, by name
 	views      map[*View]struct{}    // those that hold a snapshot
 
+	notices notices
+	losses  losses
+	twins   atomic.Int64 // how often a twin of this run was noticed
+
 	// What syncs is told of namespaces: that one is here, is about to go,
 	// or that more of it is on disk. None may block. Nil: nobody syncs.
 	onOpened, onDropping, onDurable func(*store.Namespace)
@@ -60,6 +65,7 @@ func Open(dir string, options Options) (*DB, error) {
 		namespaces: map[*store.Namespace]*Namespace{},
 		names:      map[string]*Namespace{},
 		views:      map[*View]struct{}{},
+		notices:    notices{now: options.Now},
 	}
 	self, err := loadSelf(dir, options)
 	if err != nil {
@@ -207,6 +213,7 @@ func (d *DB) Drop(name string) error {
 		d.onDropping(s)
 	}
 	d.retire(s)
+	d.losses.forget(name)
 	return d.store.Drop(name)
 }
 
@@ -271,16 +278,4 @@ func (d *DB) durable(s *store.Namespace) {
 	if d.onDurable != nil {
 		d.onDurable(s)
 	}
-}
-
-// report is called by the store about what an operator should know.
-func (d *DB) report(r store.Report) {
-	attrs := []any{"error", r.Err}
-	if r.Namespace != "" {
-		attrs = append(attrs, "namespace", r.Namespace)
-	}
-	if !r.Node.IsZero() {
-		attrs = append(attrs, "node", r.Node.Short())
-	}
-	d.log.Warn("store", attrs...)
 }

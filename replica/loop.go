@@ -45,6 +45,9 @@ func (m *mesh) shutDown() {
 func (m *mesh) step(ev protocol.Event) {
 	switch ev := ev.(type) {
 	case protocol.Opened:
+		if m.quarantined {
+			return
+		}
 		m.startApplier(ev.Namespace.(*store.Namespace))
 	case protocol.Closed:
 		defer m.stopApplier(ev.Namespace)
@@ -176,15 +179,4 @@ func (m *mesh) closeLink(e protocol.Close) {
 		m.log.Warn("closing a link", "peer", l.peer.Short(), "code", e.Code, "reason", e.Reason)
 	}
 	_ = l.conn.Close(closeCodes[e.Code], e.Reason)
-}
-
-// reportAhead tells the operator that this store lost what a peer still has.
-// Nothing is broken: it comes back as the state of others does.
-func (m *mesh) reportAhead(e protocol.Ahead) {
-	l := m.link(e.Link)
-	if l == nil {
-		return
-	}
-	m.log.Warn("a peer has transactions of this node that its store lacks: it lost its tail, was restored, or runs twice; they are fetched",
-		"namespace", e.Namespace.Name(), "peer", l.peer.Short(), "writers", len(e.Entries))
 }

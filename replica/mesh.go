@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport"
@@ -21,6 +20,8 @@ type mesh struct {
 	network transport.Network
 	roster  *roster
 	log     *slog.Logger
+	notices *notices
+	losses  *losses
 	started time.Time // the machine's clock counts from here, monotonically
 
 	ctx     context.Context // ends when the mesh closes
@@ -33,6 +34,8 @@ type mesh struct {
 	appliers map[*store.Namespace]*applier
 	jobs     map[protocol.JobID]context.CancelFunc // builds that run
 	timer    *time.Timer
+
+	quarantined bool // the store is damaged: no namespace is announced
 
 	inbox       inbox
 	revocations revocationQueue
@@ -51,12 +54,14 @@ type mesh struct {
 const maxBuilds = 8
 
 // newMesh returns a mesh over a network, which it closes.
-func newMesh(network transport.Network, node crdt.NodeID, roster *roster, log *slog.Logger) *mesh {
+func newMesh(network transport.Network, d *DB) *mesh {
+	roster := d.roster
 	m := &mesh{
-		network: network, roster: roster, log: log, started: time.Now(),
+		network: network, roster: roster, log: d.log, started: time.Now(),
+		notices: &d.notices, losses: &d.losses,
 		builds: make(chan struct{}, maxBuilds),
 		machine: protocol.New(protocol.Config{
-			Node: node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
+			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
 			Features: []protocol.Feature{protocol.FeatureReconcile},
 		}),
 		appliers: map[*store.Namespace]*applier{},

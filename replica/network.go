@@ -75,10 +75,13 @@ func (d *DB) enterNetwork() error {
 	if err != nil {
 		return errors.Join(err, network.Close())
 	}
-	d.mesh = newMesh(network, d.node, d.roster, d.log)
+	d.mesh = newMesh(network, d)
 	d.onOpened, d.onDropping, d.onDurable = d.mesh.opened, d.mesh.dropping, d.mesh.durable
 	close(d.entered)
 	d.mesh.start(namespaces)
+	if errors.Is(d.store.Health(), ErrDamaged) {
+		d.quarantine() // it was found before anybody could be told
+	}
 	for _, address := range append(saved, d.options.Peers...) {
 		d.mesh.dial(address)
 	}

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"time"
+
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/transport"
 )
@@ -25,6 +27,11 @@ type Status struct {
 	// Copies are the nodes that run more than once at a time, this one among
 	// them, as far as they are linked here.
 	Copies []CopyStatus
+	// Twins is how often somebody was noticed to have written as this very
+	// run: the process was resumed from a copy of its memory.
+	Twins int
+	// Notices are the last ones since Open, the oldest first.
+	Notices []Notice
 	// OpenViews is how many views hold back the freeing of disk space.
 	OpenViews int
 	// Namespaces are the namespaces here, by name.
@@ -48,8 +55,27 @@ type NamespaceStatus struct {
 	// the vector has in normal form, where a run implies those before it.
 	// What is sent and held in memory follows Branches.
 	Writers, Branches int
+	// Own are this node's own entries among the Branches, ordered by writer.
+	// There is one, or none before it has written, unless the directory was
+	// copied, set back or restored: then each is a branch that nobody has
+	// written on since it was merged.
+	Own []BranchStatus
+	// Losses are what the store was found to lack since Open of what its own
+	// node wrote, ordered by writer.
+	Losses []Loss
 	// Watchers is how many watch loops run.
 	Watchers int
+}
+
+// BranchStatus is one line of runs of this node.
+type BranchStatus struct {
+	// Writer is its last run, and Seq that run's last transaction here.
+	Writer crdt.WriterID
+	Seq    uint64
+	// Started is when the run first wrote, by its node's clock then.
+	Started time.Time
+	// Current says that it is this run.
+	Current bool
 }
 
 // Status returns what there is to know now. It costs the more the longer the
@@ -62,8 +88,9 @@ func (d *DB) Status() (Status, error) {
 	s := Status{
 		Node: d.node, Dir: d.dir,
 		Health: d.store.Health(), DiskBytes: d.store.DiskBytes(),
-		OpenViews: len(d.tracked()),
+		OpenViews: len(d.tracked()), Twins: int(d.twins.Load()),
 	}
+	s.Notices, _, _ = d.notices.since(0)
 	var err error
 	if s.Peers, err = d.Peers(); err != nil {
 		return Status{}, err
@@ -90,6 +117,7 @@ func (n *Namespace) status() NamespaceStatus {
 	s := NamespaceStatus{
 		Name: n.Name(), Incarnation: n.store.Incarnation(), Hash: normal.Hash(),
 		Writers: len(visible), Branches: len(normal),
+		Own: n.ownBranches(normal), Losses: n.db.losses.of(n.Name(), visible),
 	}
 	for w, seq := range visible {
 		s.Transactions += seq
@@ -99,4 +127,21 @@ func (n *Namespace) status() NamespaceStatus {
 	defer n.mu.Unlock()
 	s.Watchers = len(n.watchers)
 	return s
+}
+
+// ownBranches returns the entries of a vector in normal form that are of this
+// node.
+func (n *Namespace) ownBranches(normal crdt.Vector) []BranchStatus {
+	var own []BranchStatus
+	for _, e := range normal.Entries() {
+		rec := n.store.WriterRecord(e.Writer)
+		if rec == nil || rec.Node != n.db.node {
+			continue
+		}
+		own = append(own, BranchStatus{
+			Writer: e.Writer, Seq: e.Seq, Started: time.UnixMilli(rec.Started.Millis()),
+			Current: e.Writer == n.store.Writer(),
+		})
+	}
+	return own
 }

@@ -25,11 +25,18 @@ import (
 // It returns nil, errors that wrap ErrDamaged, joined, at most maxProblems for
 // each namespace, or the error that kept it from reading on. It reads on
 // snapshots, beside other calls, in memory that does not grow with the store.
+// A store that it finds damaged takes no more writes, and is not opened again.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.use(); err != nil {
 		return err
 	}
 	defer s.users.Done()
+	err := s.check(ctx)
+	s.engine.damaged(err)
+	return err
+}
+
+func (s *Store) check(ctx context.Context) error {
 	if err := s.engine.DB.CheckLevels(nil); err != nil {
 		return fmt.Errorf("%w: pebble's levels: %w", ErrDamaged, err)
 	}

@@ -112,7 +112,10 @@ func TestCheckFindsWhatDoesNotAgree(t *testing.T) {
 			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v, want an error that says %q", err, tc.want)
 			}
-			ok(t, s.Close())
+			must(t, s.Close(), ErrDamaged)
+			o.FS = fs
+			_, err = Open("db", o)
+			must(t, err, ErrDamaged)
 		})
 	}
 }
@@ -156,7 +159,7 @@ func TestCheckSaysNoMoreThanAReaderTakesIn(t *testing.T) {
 	if n := strings.Count(fmt.Sprint(err), "beyond the vector"); n != maxProblems {
 		t.Errorf("%d problems are listed", n)
 	}
-	ok(t, s.Close())
+	must(t, s.Close(), ErrHalted, ErrDamaged)
 }
 
 func TestCheckEndsWithItsContext(t *testing.T) {

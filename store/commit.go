@@ -203,7 +203,10 @@ func (ns *Namespace) settle(p pending, buffered bool) error {
 	return nil
 }
 
-// named says what was done to which namespace.
+// named says what was done to which namespace. All errors of reading it come
+// by here, so damage that Pebble does not know of is found here.
 func (ns *Namespace) named(doing string, err error) error {
-	return fmt.Errorf("%s namespace %q: %w", doing, ns.name, err)
+	err = fmt.Errorf("%s namespace %q: %w", doing, ns.name, err)
+	ns.store.engine.damaged(err)
+	return err
 }

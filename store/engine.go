@@ -154,6 +154,14 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Restoring && state == stateRestoring {
+		err = unmark(o.FS, dir) // of what is about to be replaced
+	} else {
+		err = checkMark(o.FS, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
 	data := o.FS.PathJoin(dir, dataDir)
 	switch {
 	case state == stateRestoring && !o.Restoring:
@@ -174,6 +182,11 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 		return nil, err
 	}
 	e.broken = state == stateRestoring
+	e.faults.onDamage(func(found error) {
+		if err := markDamaged(o.FS, dir, found); err != nil {
+			e.faults.report(err)
+		}
+	})
 	e.ballast.mu.Lock()
 	defer e.ballast.mu.Unlock()
 	if err := e.ballast.restore(); err != nil {
@@ -310,6 +323,7 @@ func (e *engine) Close() error {
 	e.faults.closed.Store(true)
 	e.faults.hurry.Store(true)
 	e.faults.wake()
+	e.faults.marking.Wait()
 	e.gate.Lock()
 	defer e.gate.Unlock()
 	if e.closed {

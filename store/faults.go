@@ -36,6 +36,8 @@ type faults struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change of any state
+	mark    func(error)   // told, on a goroutine of its own, if the cause is damage; nil while the store opens
+	marking sync.WaitGroup
 }
 
 func newFaults(report func(error)) *faults {
@@ -58,8 +60,25 @@ func (f *faults) halt(cause error) {
 	err := fmt.Errorf("%w: %w", ErrHalted, cause)
 	if f.cause.CompareAndSwap(nil, &err) {
 		f.report(err)
+		f.markDamage(err)
 	}
 	f.wake()
+}
+
+// markDamage has damage written down. The caller may hold Pebble's locks.
+func (f *faults) markDamage(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if mark := f.mark; mark != nil && errors.Is(err, ErrDamaged) {
+		f.marking.Go(func() { mark(err) })
+	}
+}
+
+// onDamage says who writes damage down.
+func (f *faults) onDamage(mark func(error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mark = mark
 }
 
 // freeze halts, and keeps everything from the disk from now on. Once it

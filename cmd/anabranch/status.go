@@ -33,6 +33,9 @@ type (
 		Namespaces []namespaceStatusRow `json:"namespaces"`
 		Peers      []peerRow            `json:"peers"`
 		Copies     []copyRow            `json:"copies,omitempty"`
+		// Twins counts how often somebody wrote as this very run.
+		Twins   int         `json:"twins"`
+		Notices []noticeRow `json:"notices"`
 	}
 	// copyRow is a node that runs more than once at a time.
 	copyRow struct {
@@ -47,6 +50,11 @@ type (
 		Writers      int    `json:"writers"`
 		Branches     int    `json:"branches"`
 		Watchers     int    `json:"watchers"`
+		// Own are the lines of runs of this node: several if the directory
+		// was copied, restored or set back. Losses are what peers had of
+		// them and the store had not.
+		Own    []branchRow `json:"own_branches"`
+		Losses []lossRow   `json:"losses"`
 	}
 	digestRow struct {
 		Namespace string `json:"namespace"`
@@ -59,7 +67,9 @@ func statusCommand(g *globals) *cobra.Command {
 		Use:   "status",
 		Short: "Print what this node is, holds, and is linked with",
 		Long: `Status prints the node, its health, its namespaces and its peers. Nodes whose
-namespace has the same vector hash hold the same transactions of it.`,
+namespace has the same vector hash hold the same transactions of it. If the
+directory was copied, restored or set back, it names the branches of this node and
+what the store had lost; and the last notices since the daemon began.`,
 		Example: "  anabranch status\n  anabranch status -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -116,7 +126,7 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 		fmt.Fprintf(out, "\nnode %s is connected as %d instances: cloned, or restored while the original runs\n",
 			c.Node[:8], c.Instances)
 	}
-	return nil
+	return printSaid(out, r)
 }
 
 func orNone(s string) string {
@@ -196,7 +206,7 @@ func runStatus(_ context.Context, db *replica.DB, _ struct{}, out emit) error {
 	row := statusRow{
 		Node: s.Node.String(), Dir: s.Dir, Listen: s.Listen, Offline: s.Offline, Health: "good",
 		DiskBytes: s.DiskBytes, Sent: s.Traffic.BytesSent, Received: s.Traffic.BytesReceived,
-		Namespaces: []namespaceStatusRow{}, Peers: []peerRow{},
+		Namespaces: []namespaceStatusRow{}, Peers: []peerRow{}, Twins: s.Twins, Notices: []noticeRow{},
 	}
 	if c, err := db.Cluster(); err == nil {
 		row.Cluster = c.String()
@@ -205,10 +215,10 @@ func runStatus(_ context.Context, db *replica.DB, _ struct{}, out emit) error {
 		row.Health = s.Health.Error()
 	}
 	for _, ns := range s.Namespaces {
-		row.Namespaces = append(row.Namespaces, namespaceStatusRow{
-			Name: ns.Name, Hash: hex.EncodeToString(ns.Hash[:]), Transactions: ns.Transactions, Unsynced: ns.Unsynced,
-			Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers,
-		})
+		row.Namespaces = append(row.Namespaces, namespaceRowOf(ns))
+	}
+	for _, n := range s.Notices {
+		row.Notices = append(row.Notices, noticeRowOf(n))
 	}
 	for _, p := range s.Peers {
 		row.Peers = append(row.Peers, peerRowOf(p))
