@@ -84,8 +84,11 @@ func (c Counter) sum(v View) (sum128, error) {
 // transaction's writer; the first add of a writer also folds the slots of its
 // node's other writers into the node's history. An amount can run over only
 // in the slot, at 1<<64 for each direction: then Add changes nothing and
-// returns ErrOverflow.
+// returns ErrOverflow. An amount cannot expire: in an Until it is ErrExpiry.
 func (c Counter) Add(tx Tx, delta int64) error {
+	if expiryOf(tx) != 0 {
+		return c.fail(errCounterExpiry)
+	}
 	w := tx.Writer()
 	rec, err := c.get(tx, slotKey(w))
 	if err != nil {
@@ -163,7 +166,7 @@ func (c Counter) putFloor(tx Tx, t tally, floor []amount) error {
 	if slices.Equal(floor, t.floor) {
 		return nil
 	}
-	return c.put(tx, floorSub, appendAmounts(nil, floor))
+	return c.put(lasting(tx), floorSub, appendAmounts(nil, floor))
 }
 
 func foldCounter(items []item) (Raw, error) {

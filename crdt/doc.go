@@ -16,6 +16,7 @@
 //   - join: the merge of two records under their contexts. There is one.
 //   - delta: the records touched between two vectors, and the later vector.
 //   - namespace: the unit of causality, atomicity and replication: one vector.
+//   - expiry: the time from which on a value reads as a removal.
 //   - lens: a type; a fold over the events of a few records under one path.
 //   - lineage: the writer records of a namespace: who is whose ancestor.
 //

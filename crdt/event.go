@@ -15,15 +15,26 @@ type Event struct {
 	Removed bool
 	// Value is opaque to everything but the lens of the record's type.
 	Value []byte
+	// Expires is when a value begins to read as a removal, in milliseconds
+	// since 1970, by its writer's clock; 0 is never.
+	Expires int64
 	// Ext holds fields that a later release added, as msgpack elements one
-	// behind the other; they are carried byte for byte.
+	// behind the other; they are carried byte for byte. Of an event that does
+	// not expire the first is whatever is in the place of the expiry.
 	Ext []byte
 }
 
 // The on-disk and on-wire form of an event:
 //
-//	event = array(4 + e) writer-index seq time value *ext
-//	value = bytes, or nil for a removal
+//	event   = array(4 + e) writer-index seq time value *ext
+//	value   = bytes, or nil for a removal
+//	ext     = expires, then fields of later releases
+//	expires = uint, 1 to MaxExpires
+//
+// The first release carries all of ext unread. What is no expiry in the place
+// of one, and any on a removal, is carried in the same way: a later release
+// that has further fields and no expiry writes nil there. So what is read is
+// written again byte for byte, whatever it is.
 //
 // The index names a writer in a table that the container keeps: the store's
 // interned writers on disk, the frame's own table on the wire.
@@ -34,9 +45,18 @@ const (
 
 // AppendEvent appends e with index in the place of its writer.
 func AppendEvent(dst []byte, e *Event, index uint64) []byte {
-	dst = AppendArray(dst, eventFields+countElements(e.Ext))
+	dst = AppendArray(dst, e.fields())
 	dst = AppendUint(dst, index)
 	return appendEventTail(dst, e)
+}
+
+// fields returns how many fields e has.
+func (e *Event) fields() int {
+	n := eventFields + countElements(e.Ext)
+	if e.Expires != 0 {
+		n++
+	}
+	return n
 }
 
 func appendEventTail(dst []byte, e *Event) []byte {
@@ -46,6 +66,9 @@ func appendEventTail(dst []byte, e *Event) []byte {
 		dst = AppendNil(dst)
 	} else {
 		dst = AppendBytes(dst, e.Value)
+	}
+	if e.Expires != 0 {
+		dst = AppendUint(dst, uint64(e.Expires))
 	}
 	return append(dst, e.Ext...)
 }
@@ -85,7 +108,7 @@ func ReadEvent(r *Reader, writer func(index uint64) (WriterID, bool)) (e Event) 
 		for range n - eventFields {
 			r.Raw()
 		}
-		e.Ext = rest[: len(rest)-len(r.Rest()) : len(rest)-len(r.Rest())]
+		e.readExt(rest[: len(rest)-len(r.Rest()) : len(rest)-len(r.Rest())])
 		if len(e.Ext) > MaxExtBytes {
 			r.Fail(fmt.Sprintf("%d bytes of further fields, at most %d are allowed", len(e.Ext), MaxExtBytes))
 		}
@@ -96,11 +119,26 @@ func ReadEvent(r *Reader, writer func(index uint64) (WriterID, bool)) (e Event) 
 	return e
 }
 
+// readExt takes the further fields of an event, the expiry first.
+func (e *Event) readExt(fields []byte) {
+	e.Ext = fields
+	if e.Removed || len(fields) == 0 {
+		return
+	}
+	r := Reader{buf: fields}
+	if u := r.Uint(); r.Err() == nil && u >= 1 && u <= MaxExpires {
+		e.Expires, e.Ext = int64(u), r.Rest()
+	}
+	if len(e.Ext) == 0 {
+		e.Ext = nil
+	}
+}
+
 // compareContent orders events of one dot by what they hold. They should be
 // equal; where a faulty peer made two contents for one dot, every node keeps
 // the same one.
 func (e *Event) compareContent(o *Event) int {
-	if e.Time == o.Time && e.Removed == o.Removed && bytes.Equal(e.Value, o.Value) && bytes.Equal(e.Ext, o.Ext) {
+	if e.Time == o.Time && e.Removed == o.Removed && e.Expires == o.Expires && bytes.Equal(e.Value, o.Value) && bytes.Equal(e.Ext, o.Ext) {
 		return 0 // as it should be: then nothing is encoded to compare
 	}
 	return bytes.Compare(appendEventTail(nil, e), appendEventTail(nil, o))

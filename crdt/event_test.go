@@ -36,7 +36,16 @@ func TestFieldsOfLaterReleasesAreCarriedByteForByte(t *testing.T) {
 	}
 }
 
+var expiring = Event{
+	Dot: Dot{WriterID{2}, 4}, Time: TimestampOf(1_800_000_000_000), Value: []byte("value"),
+	Expires: 1_800_000_060_000,
+}
+
 func TestEventsKeepTheirBytes(t *testing.T) {
+	later := expiring
+	later.Ext = []byte("\xa1x")
+	lasting := later
+	lasting.Expires, lasting.Ext = 0, []byte("\xc0\xa1x")
 	removal := Event{Dot: Dot{WriterID{2}, 1 << 33}, Time: 0, Removed: true}
 	empty := Event{Dot: Dot{WriterID{1}, 1}, Time: 1<<64 - 1, Value: []byte{}}
 	tab := table{{1}, {2}}
@@ -46,6 +55,10 @@ func TestEventsKeepTheirBytes(t *testing.T) {
 		{"empty value", AppendEvent(nil, &empty, 1)},
 		{"record", AppendRecord(nil, Record{extended, removal}, tab.index)},
 		{"canonical record", AppendCanonical(nil, Record{extended, removal})},
+		{"event with an expiry", AppendEvent(nil, &expiring, 1)},
+		{"event with an expiry and further fields", AppendEvent(nil, &later, 1)},
+		{"event without one, with further fields", AppendEvent(nil, &lasting, 1)},
+		{"canonical record with an expiry", AppendCanonical(nil, Record{later})},
 	})
 }
 
@@ -95,6 +108,9 @@ func TestOneDotWithTwoContentsEndsAlikeEverywhere(t *testing.T) {
 			if e.Removed = rapid.Bool().Draw(t, "removed"); !e.Removed {
 				e.Value = rapid.SliceOfN(rapid.Byte(), 0, 2).Draw(t, "value")
 			}
+			if !e.Removed {
+				e.Expires = rapid.Int64Range(0, 2).Draw(t, "expires")
+			}
 			e.Ext = rapid.SampledFrom([][]byte{nil, {0xc0}, {0xc2}}).Draw(t, "ext")
 			return e
 		}
@@ -111,6 +127,7 @@ func TestOneDotWithTwoContentsEndsAlikeEverywhere(t *testing.T) {
 func FuzzReadRecord(f *testing.F) {
 	tab := table{{1}, {2}, {3}}
 	f.Add(AppendRecord(nil, Record{extended, {Dot: Dot{WriterID{2}, 3}, Removed: true}}, tab.index))
+	f.Add(AppendRecord(nil, Record{expiring}, tab.index))
 	f.Add([]byte("\x92\x94\x01\x01\x02\xc0\x94\x00\x01\x02\xc0"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := NewReader(in)

@@ -14,7 +14,8 @@ type Number interface {
 // numbers that it was set to since it was last deleted. Integers and floats
 // compare by what they are, exactly. A deletion removes what it has seen; a
 // concurrent Set survives it, if its number beat what it saw itself: one that
-// did not has written nothing.
+// did not has written nothing, and is not remembered where the number that it
+// saw expires.
 type Extremum[T Number] struct{ handle }
 
 // NewMax returns the max register at the path of the given parts.
@@ -47,7 +48,8 @@ func (x Extremum[T]) Get(v View) (value T, err error) {
 }
 
 // Set takes a number into account. It writes only if the number is more
-// extreme than what is there. NaN is refused with ErrValue.
+// extreme than what is there, or equal to it and expires later. NaN is refused
+// with ErrValue.
 func (x Extremum[T]) Set(tx Tx, value T) error {
 	b, err := Encode(value)
 	if err != nil {
@@ -66,7 +68,8 @@ func (x Extremum[T]) Set(tx Tx, value T) error {
 		if err != nil {
 			return x.fail(err)
 		}
-		if !beats(x.kind, n, seen) {
+		longer := n.compare(seen) == 0 && outlasts(expiryOf(tx), numberExpires(rec, seen))
+		if !beats(x.kind, n, seen) && !longer {
 			return nil
 		}
 	}
@@ -89,6 +92,14 @@ func foldExtremum(t Type, rec Record) (best *Event, seen number, err error) {
 		}
 	}
 	return best, seen, nil
+}
+
+// numberExpires returns when the last of the events with a number expires.
+func numberExpires(rec Record, n number) int64 {
+	return rec.expires(func(e *Event) bool {
+		m, err := readExtremum(e.Value)
+		return err == nil && m.compare(n) == 0
+	})
 }
 
 func beats(t Type, a, b number) bool {

@@ -68,9 +68,12 @@ func (l Log[T]) nextIndex(v View) (uint64, error) {
 
 // All yields the entries from the oldest on. It stops after the first error:
 // those of List.
-func (l Log[T]) All(v View) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var zero T
+func (l Log[T]) All(v View) iter.Seq2[T, error] { return values(l.Items(v)) }
+
+// Items is All, with when each entry expires.
+func (l Log[T]) Items(v View) iter.Seq2[Item[T], error] {
+	return func(yield func(Item[T], error) bool) {
+		var zero Item[T]
 		some := false
 		for it, err := range l.items(v, "") {
 			if err != nil {
@@ -78,12 +81,13 @@ func (l Log[T]) All(v View) iter.Seq2[T, error] {
 				return
 			}
 			some = true
-			value, err := Decode[T](it.rec.Winner().Value)
+			won := it.rec.Winner()
+			value, err := Decode[T](won.Value)
 			if err != nil {
 				yield(zero, l.fail(err))
 				return
 			}
-			if !yield(value, nil) {
+			if !yield(Item[T]{value, won.Expires}, nil) {
 				return
 			}
 		}

@@ -10,8 +10,8 @@ func TestMultiValueKeepsAllConcurrentWrites(t *testing.T) {
 	meet(t, a, b)
 	wantEqual(t, "values by time", read(t, a, mv.Get), []string{"b", "a"})
 	wantEqual(t, "siblings", read(t, a, mv.Siblings), []Sibling[string]{
-		{"b", TimestampOf(1000), WriterID{0xb}, NodeID{0xb}},
-		{"a", TimestampOf(2000), WriterID{0xa}, NodeID{0xa}},
+		{"b", TimestampOf(1000), WriterID{0xb}, NodeID{0xb}, 0},
+		{"a", TimestampOf(2000), WriterID{0xa}, NodeID{0xa}, 0},
 	})
 	fold := func(v View) (Raw, error) { return Fold(v, mv.Path(), TypeMultiValue) }
 	wantEqual(t, "fold", read(t, a, fold).String(), `["b","a"]`)

@@ -22,6 +22,8 @@ type trial struct {
 	writers   int
 	wall      int64
 	collected bool // somebody dropped removals: equal states may differ in bytes
+	// agreed is up to when all clocks have agreed that values expired.
+	agreed int64
 }
 
 // device is a replica, and what the oracle says of it.
@@ -210,9 +212,15 @@ func (f *trial) introduced(l letter, d *device) bool {
 	return true
 }
 
-// collect drops removals that everybody has, images included: none is needed
-// any more. (Dropping others takes a floor, which the durable store has.)
+// clock returns what a device's clock says.
+func (f *trial) clock(d *device) int64 { return max(f.wall+d.drift, f.agreed) }
+
+// collect drops removals, and what has expired by a time that all agree on,
+// that everybody has, images included: none is needed any more. (Dropping others takes a floor, which the durable store has.)
 func (f *trial) collect(d *device) {
+	if f.rnd.IntN(2) == 0 {
+		f.agreed = f.wall
+	}
 	everywhere := d.Vector()
 	covered := func(dot Dot) bool {
 		for _, o := range f.devices {
@@ -232,7 +240,7 @@ func (f *trial) collect(d *device) {
 	d.root.scan(AllKeys, func(e Entry) bool {
 		var left Record
 		for _, ev := range e.Record {
-			if ev.Removed && f.rnd.IntN(2) == 0 && covered(ev.Dot) {
+			if (ev.Removed || ev.Expired(f.agreed)) && f.rnd.IntN(2) == 0 && covered(ev.Dot) {
 				dropped++
 				continue
 			}

@@ -39,6 +39,7 @@ type effect struct {
 type registerEffect struct {
 	touched bool  // it took away what it saw
 	value   int64 // what it left, 0 for nothing
+	expires int64 // when that goes, 0 for never
 }
 
 type counterEffect struct {
@@ -48,9 +49,29 @@ type counterEffect struct {
 	amount  int64 // how much
 }
 
-type elementEffect struct{ removed, added bool }
+type elementEffect struct {
+	touched, added bool
+	expires        int64
+}
 
-func (e *effect) set(i int, n int64) { e.registers[i] = registerEffect{true, n} }
+// lives reports whether what expires at a time, or never, is there before it.
+func lives(expires, at int64) bool { return expires == 0 || at < expires }
+
+func (e *effect) set(i int, n, expires int64) { e.registers[i] = registerEffect{true, n, expires} }
+
+// unset takes a register away, if there is one to be seen.
+func (e *effect) unset(i int, before reading) {
+	if there := e.registers[i]; there.value != 0 || !there.touched && before.registers[i] != 0 {
+		e.set(i, 0, 0)
+	}
+}
+
+// removeElement takes an element away, if it is to be seen.
+func (e *effect) removeElement(i int, before reading) {
+	if el := e.elements[i]; el.added || !el.touched && before.elements[i] {
+		e.elements[i] = elementEffect{touched: true}
+	}
+}
 
 func (e *effect) add(i int, n int64) {
 	e.counters[i].counts = true
@@ -65,8 +86,8 @@ func (e *effect) reset(i int) {
 
 func (e *effect) deleteCounter(i int) { e.counters[i] = counterEffect{taken: true, deleted: true} }
 
-func (e *effect) deleteMap() {
-	e.set(1, 0)
+func (e *effect) deleteMap(before reading) {
+	e.unset(1, before)
 	e.deleteCounter(1)
 }
 
@@ -93,8 +114,8 @@ func (f *trial) survives(tx int, k known, takes func(*effect) bool) bool {
 	return true
 }
 
-// expected is the oracle: what a replica that knows k must read.
-func (f *trial) expected(k known) (r reading) {
+// expected is the oracle: what a replica that knows k must read at a time.
+func (f *trial) expected(k known, at int64) (r reading) {
 	var winner [2]int
 	for i := range f.history {
 		if !k.has(i) {
@@ -102,7 +123,7 @@ func (f *trial) expected(k known) (r reading) {
 		}
 		e := &f.history[i].effect
 		for j := range 2 {
-			if e.registers[j].value != 0 && f.survives(i, k, func(o *effect) bool { return o.registers[j].touched }) &&
+			if e.registers[j].value != 0 && lives(e.registers[j].expires, at) && f.survives(i, k, func(o *effect) bool { return o.registers[j].touched }) &&
 				(r.registers[j] == 0 || f.later(i, winner[j])) {
 				r.registers[j], winner[j] = e.registers[j].value, i
 			}
@@ -114,7 +135,7 @@ func (f *trial) expected(k known) (r reading) {
 					r.there[j] = true
 				}
 			}
-			if e.elements[j].added && f.survives(i, k, func(o *effect) bool { return o.elements[j].removed }) {
+			if e.elements[j].added && lives(e.elements[j].expires, at) && f.survives(i, k, func(o *effect) bool { return o.elements[j].touched }) {
 				r.elements[j] = true
 			}
 		}

@@ -60,6 +60,7 @@ func TestOracleMissesEachRule(t *testing.T) {
 		{"a delta is applied whole", rules{merge: mergeHalf}, wrong},
 		{"a delta leaves no gap", rules{merge: mergeOverGap, lax: true}, wrong},
 		{"removals travel", rules{merge: mergeWithoutRemovals}, wrong},
+		{"expired values travel", rules{merge: mergeWithoutExpired}, wrong},
 	} {
 		t.Run(strings.ReplaceAll(c.rule, " ", "-"), func(t *testing.T) {
 			for seed := range uint64(enough) {
@@ -176,5 +177,15 @@ func mergeWithoutRemovals(r *Replica, d Delta) error {
 		}
 	}
 	d.Entries = es
+	return r.Merge(d)
+}
+
+// mergeWithoutExpired leaves out what has expired by its own clock.
+func mergeWithoutExpired(r *Replica, d Delta) error {
+	es := slices.Clone(d.Entries)
+	for i := range es {
+		es[i].Record = slices.DeleteFunc(slices.Clone(es[i].Record), func(e Event) bool { return e.Expired(r.clock.Last().Millis()) })
+	}
+	d.Entries = slices.DeleteFunc(es, func(e Entry) bool { return len(e.Record) == 0 })
 	return r.Merge(d)
 }

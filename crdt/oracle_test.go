@@ -19,7 +19,8 @@ import (
 // several types, failed ones among them; deltas in any direction, since any
 // point, delivered late, twice, out of order, or without the writer records
 // that belong to them; restarts, clones, images restored; clocks ten years
-// ahead, an hour behind, in 1970; removals collected at different times.
+// ahead, an hour behind, in 1970; values that expire; removals and what has
+// expired collected at different times.
 //
 // Each rule that the design marks with (!) and that exists at this layer is
 // taken out once (oracle_rules_test.go): then the oracle must disagree.
@@ -82,18 +83,22 @@ func playHistory(seed uint64, r rules, story *strings.Builder) error {
 // check compares a device with the oracle, and with what it reads once some of
 // the removals are collected.
 func (f *trial) check(d *device) error {
-	got, err := f.read(d.View())
+	at := f.clock(d)
+	if f.rnd.IntN(4) == 0 {
+		at = max(f.wall+f.rnd.Int64N(30)-10, f.agreed)
+	}
+	got, err := f.read(d.ViewAt(at))
 	if err != nil {
 		return err
 	}
-	collected, err := f.read(hiding{d.View(), f.rnd.Uint64()})
+	collected, err := f.read(hiding{d.ViewAt(at), f.rnd.Uint64()})
 	if err != nil {
 		return err
 	}
 	if collected != got {
 		return fmt.Errorf("%s reads\n  %v\nand once removals are collected\n  %v", d.name, got, collected)
 	}
-	if want := f.expected(d.known); got != want {
+	if want := f.expected(d.known, at); got != want {
 		return fmt.Errorf("%s reads\n  %v\nthe oracle says\n  %v", d.name, got, want)
 	}
 	return nil

@@ -13,13 +13,15 @@ func (f *trial) update(d *device) error {
 		return nil
 	}
 	f.wall += f.rnd.Int64N(3)
+	now := f.clock(d)
+	before := f.expected(d.known, now)
 	t := transaction{saw: d.known, dot: Dot{d.Writer(), d.vector[d.Writer()] + 1}}
 	abort := f.rnd.IntN(20) == 0
 	f.tell("%s, transaction %d:", d.name, len(f.history))
-	err := d.Update(f.wall+d.drift, func(tx Tx) error {
+	err := d.Update(now, func(tx Tx) error {
 		t.time = tx.(*memTx).time
 		for range 1 + f.rnd.IntN(3) {
-			if err := f.operate(tx, &t.effect); err != nil {
+			if err := f.operate(tx, &t.effect, before, now); err != nil {
 				return err
 			}
 		}
@@ -44,9 +46,10 @@ func (f *trial) update(d *device) error {
 
 // checkIdle checks that a transaction that wrote nothing had nothing to write.
 func (f *trial) checkIdle(d *device, t transaction) error {
-	before := f.expected(d.known)
+	now := f.clock(d)
+	before := f.expected(d.known, now)
 	f.history = append(f.history, t)
-	after := f.expected(d.known | 1<<(len(f.history)-1))
+	after := f.expected(d.known|1<<(len(f.history)-1), now)
 	f.history = f.history[:len(f.history)-1]
 	if before != after {
 		return fmt.Errorf("%s wrote nothing, but the transaction changes\n  %v\nto\n  %v", d.name, before, after)
@@ -54,18 +57,24 @@ func (f *trial) checkIdle(d *device, t transaction) error {
 	return nil
 }
 
-// operate performs one random operation, and notes its effect.
-func (f *trial) operate(tx Tx, e *effect) error {
+// operate performs one random operation at a time, and notes its effect. Some
+// of what is written expires soon.
+func (f *trial) operate(tx Tx, e *effect, before reading, now int64) error {
 	i, n := f.rnd.IntN(2), 1+f.rnd.Int64N(9)
+	until, expires := tx, int64(0)
+	if f.rnd.IntN(3) == 0 {
+		expires = max(now, 0) + 1 + f.rnd.Int64N(12)
+		until = Until(tx, expires)
+	}
 	switch op := f.ops[f.rnd.IntN(len(f.ops))]; {
 	case op < 4:
-		f.tell("  set register %d to %d", i, n)
-		e.set(i, n)
-		return oracleRegisters[i].Set(tx, n)
+		f.tell("  set register %d to %d until %d", i, n, expires)
+		e.set(i, n, expires)
+		return oracleRegisters[i].Set(until, n)
 	case op < 6:
 		f.tell("  delete register %d", i)
-		e.set(i, 0)
-		return second(oracleRegisters[i].Delete(tx))
+		e.unset(i, before)
+		return second(oracleRegisters[i].Delete(until))
 	case op < 11:
 		if op == 10 {
 			n = -n
@@ -82,22 +91,22 @@ func (f *trial) operate(tx Tx, e *effect) error {
 		e.deleteCounter(i)
 		return f.rules.deleteCounter(tx, oracleCounters[i])
 	case op < 17:
-		f.tell("  add element %d", i)
-		e.elements[i].added = true
-		return oracleSet.Add(tx, int64(i))
+		f.tell("  add element %d until %d", i, expires)
+		e.elements[i] = elementEffect{true, true, expires}
+		return oracleSet.Add(until, int64(i))
 	case op < 19:
 		f.tell("  remove element %d", i)
-		e.elements[i] = elementEffect{removed: true}
+		e.removeElement(i, before)
 		return second(oracleSet.Remove(tx, int64(i)))
 	case op < 20:
-		f.tell("  put a map with register %d", n)
-		e.deleteMap()
-		e.set(1, n)
-		return oracleMap.Put(tx, map[string]any{"r": n})
+		f.tell("  put a map with register %d until %d", n, expires)
+		e.deleteMap(before)
+		e.set(1, n, expires)
+		return oracleMap.Put(until, map[string]any{"r": n})
 	default:
 		f.tell("  delete the map")
-		e.deleteMap()
-		return second(oracleMap.Delete(tx))
+		e.deleteMap(before)
+		return second(oracleMap.Delete(until))
 	}
 }
 

@@ -68,6 +68,15 @@ func (rec Record) Visible() Record {
 
 func isRemoval(e Event) bool { return e.Removed }
 
+// stays returns the events that only a later event takes away.
+func (rec Record) stays() Record {
+	leaves := func(e Event) bool { return e.Removed || e.Expires != 0 }
+	if !slices.ContainsFunc(rec, leaves) {
+		return rec
+	}
+	return slices.DeleteFunc(slices.Clone(rec), leaves)
+}
+
 // Winner returns the event that a last-writer-wins read shows: the latest
 // value by (time, dot), or nil if there is none.
 func (rec Record) Winner() *Event {
@@ -134,7 +143,7 @@ func compareDots(a, b Event) int { return a.Dot.Compare(b.Dot) }
 func AppendCanonical(dst []byte, rec Record) []byte {
 	dst = AppendArray(dst, len(rec))
 	for i := range rec {
-		dst = AppendArray(dst, eventFields+countElements(rec[i].Ext))
+		dst = AppendArray(dst, rec[i].fields())
 		dst = AppendBytes(dst, rec[i].Writer[:])
 		dst = appendEventTail(dst, &rec[i])
 	}

@@ -5,7 +5,7 @@ import "slices"
 // Register is a last-writer-wins register: one value of type T. A write
 // replaces every write that it has seen; of concurrent ones the latest by
 // (time, dot) is shown, and the others can be seen by Conflicts until a later
-// write replaces them. A deletion removes what it has seen; a concurrent write
+// write replaces them. Where the one that is shown expires, the next is. A deletion removes what it has seen; a concurrent write
 // survives it.
 type Register[T any] struct{ handle }
 
@@ -58,6 +58,8 @@ type Sibling[T any] struct {
 	Writer WriterID
 	// Node is zero if the view does not know the writer.
 	Node NodeID
+	// Expires is when it leaves, in milliseconds since 1970; 0 for never.
+	Expires int64
 }
 
 // siblingsAt returns the values of h's single record, ordered by (time, dot).
@@ -76,7 +78,7 @@ func siblingsAt[T any](h handle, v View) ([]Sibling[T], error) {
 			return nil, h.fail(err)
 		}
 		node, _ := v.NodeOf(e.Writer)
-		out = append(out, Sibling[T]{value, e.Time, e.Writer, node})
+		out = append(out, Sibling[T]{value, e.Time, e.Writer, node, e.Expires})
 	}
 	return out, nil
 }

@@ -78,9 +78,9 @@ func TestRegisterShowsItsConflictsWinnerFirst(t *testing.T) {
 	commit(t, c, 2000, func(tx Tx) error { return reg.Set(tx, "c") })
 	meet(t, a, b, c)
 	wantEqual(t, "conflicts", read(t, a, reg.Conflicts), []Sibling[string]{
-		{"b", TimestampOf(3000), WriterID{0xb}, NodeID{0xb}},
-		{"c", TimestampOf(2000), WriterID{0xc}, NodeID{0xc}},
-		{"a", TimestampOf(1000), WriterID{0xa}, NodeID{0xa}},
+		{"b", TimestampOf(3000), WriterID{0xb}, NodeID{0xb}, 0},
+		{"c", TimestampOf(2000), WriterID{0xc}, NodeID{0xc}, 0},
+		{"a", TimestampOf(1000), WriterID{0xa}, NodeID{0xa}, 0},
 	})
 	commit(t, a, 0, func(tx Tx) error { return reg.Set(tx, "merged") })
 	wantEqual(t, "conflicts after a write", len(read(t, a, reg.Conflicts)), 1)

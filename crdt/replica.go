@@ -96,7 +96,7 @@ func (r *Replica) Update(wallMillis int64, fn func(Tx) error) error {
 	}
 	r.clock.Observe(r.foreign, wallMillis)
 	tx := &memTx{
-		memView: memView{r.root, r.lineage},
+		memView: memView{r.root, r.lineage, wallMillis},
 		dot:     Dot{r.writer, r.vector[r.writer] + 1},
 		time:    r.clock.Now(wallMillis),
 		node:    r.node,
@@ -132,8 +132,13 @@ func (r *Replica) begin(now Timestamp) error {
 	return nil
 }
 
-// View returns the present state. It stays as it is when r goes on.
-func (r *Replica) View() View { return &memView{r.root, r.lineage} }
+// View returns the present state, before anything of it expires. It stays as
+// it is when r goes on.
+func (r *Replica) View() View { return r.ViewAt(0) }
+
+// ViewAt returns the present state as it reads at a time, in milliseconds
+// since 1970. It stays as it is when r goes on.
+func (r *Replica) ViewAt(wallMillis int64) View { return &memView{r.root, r.lineage, wallMillis} }
 
 // Bytes returns the canonical encoding of all that r holds: the expanded
 // vector, and the records, removals included. Replicas that cover the same
@@ -158,8 +163,9 @@ func (r *Replica) Digest() [sha256.Size]byte {
 
 // Digest returns the SHA-256 over the keys of all records of v that have a
 // visible event, each with the canonical encoding of these events. Removals
-// are left out, since nodes collect them at different times; nodes with equal
-// vectors have equal digests. The error is that of the scan.
+// are left out, and values that expire at any time, since nodes collect them at
+// different times; nodes with equal vectors have equal digests. The error is
+// that of the scan.
 func Digest(v View) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	var buf []byte
@@ -167,7 +173,7 @@ func Digest(v View) (sum [sha256.Size]byte, err error) {
 		if err != nil {
 			return sum, fmt.Errorf("digest: %w", err)
 		}
-		visible := e.Record.Visible()
+		visible := e.Record.stays()
 		if len(visible) == 0 {
 			continue
 		}
@@ -181,20 +187,21 @@ func Digest(v View) (sum [sha256.Size]byte, err error) {
 type memView struct {
 	root    *tree
 	lineage *Lineage
+	moment  int64
 }
 
-func (v *memView) Get(k Key) (Record, error) { return v.root.get(k), nil }
+func (v *memView) Get(k Key) (Record, error) { return v.root.get(k).At(v.moment), nil }
 
 func (v *memView) Scan(s Span) iter.Seq2[Entry, error] {
 	root := v.root // a transaction's own writes do not move the scan under it
 	return func(yield func(Entry, error) bool) {
-		root.scan(s, func(e Entry) bool { return yield(e, nil) })
+		root.scan(s, func(e Entry) bool { return yield(Entry{e.Key, e.Record.At(v.moment)}, nil) })
 	}
 }
 
 func (v *memView) Last(s Span) (Entry, bool, error) {
 	if t := v.root.last(s); t != nil {
-		return t.Entry, true, nil
+		return Entry{t.Key, t.Record.At(v.moment)}, true, nil
 	}
 	return Entry{}, false, nil
 }
@@ -210,11 +217,20 @@ type memTx struct {
 	ended bool
 }
 
-func (tx *memTx) Put(k Key, value []byte) error {
-	if len(value) > MaxValueBytes {
-		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrValue, len(value), MaxValueBytes)
+func (tx *memTx) Put(k Key, value []byte) error { return tx.put(k, value, 0) }
+
+func (tx *memTx) PutUntil(k Key, value []byte, expires int64) error {
+	if err := CheckExpires(k, expires); err != nil {
+		return err
 	}
-	return tx.write(k, Event{Dot: tx.dot, Time: tx.time, Value: append([]byte{}, value...)})
+	return tx.put(k, value, expires)
+}
+
+func (tx *memTx) put(k Key, value []byte, expires int64) error {
+	if err := checkSize(value); err != nil {
+		return err
+	}
+	return tx.write(k, Event{Dot: tx.dot, Time: tx.time, Value: append([]byte{}, value...), Expires: expires})
 }
 
 func (tx *memTx) Remove(k Key) error {

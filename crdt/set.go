@@ -63,7 +63,7 @@ func (s Set[T]) Add(tx Tx, element T) error {
 
 // Remove takes an element out of the set, and reports whether it was in. A
 // remove-wins set writes in any case, so that the removal wins also over an
-// addition that it has not seen.
+// addition that it has not seen; that memory may expire (Until).
 func (s Set[T]) Remove(tx Tx, element T) (found bool, err error) {
 	sub, err := Encode(element)
 	if err != nil {
@@ -104,9 +104,13 @@ func (s Set[T]) contains(v View, sub string) (bool, error) {
 
 // All yields the elements in the order of their encoded bytes. It stops after
 // the first error: those of List.
-func (s Set[T]) All(v View) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var zero T
+func (s Set[T]) All(v View) iter.Seq2[T, error] { return values(s.Items(v)) }
+
+// Items is All, with when each element expires: when the last of the
+// concurrent writes that keep it in does.
+func (s Set[T]) Items(v View) iter.Seq2[Item[T], error] {
+	return func(yield func(Item[T], error) bool) {
+		var zero Item[T]
 		some := false
 		for it, err := range s.items(v, "") {
 			if err != nil {
@@ -119,7 +123,7 @@ func (s Set[T]) All(v View) iter.Seq2[T, error] {
 				yield(zero, s.fail(err))
 				return
 			}
-			if in && !yield(element, nil) {
+			if in && !yield(Item[T]{element, it.rec.lastExpires()}, nil) {
 				return
 			}
 		}

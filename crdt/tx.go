@@ -27,9 +27,10 @@ type Entry struct {
 	Record Record
 }
 
-// View is a consistent read of one namespace. Lenses read through it.
-// Records that it returns must not be modified, and are valid as long as the
-// View is.
+// View is a consistent read of one namespace, at one moment of the clock: what
+// has expired by then it returns as removals (Record.At). Lenses read through
+// it. Records that it returns must not be modified, and are valid as long as
+// the View is.
 type View interface {
 	// Get returns the record at k, removals included, or nil.
 	Get(k Key) (Record, error)
@@ -51,6 +52,9 @@ type Tx interface {
 	// Put makes value the only event of k: it supersedes what is there. It
 	// keeps no reference to value. Over MaxValueBytes it returns ErrValue.
 	Put(k Key, value []byte) error
+	// PutUntil is Put of a value that reads as a removal from a time on, in
+	// milliseconds since 1970. ErrExpiry is that of CheckExpires.
+	PutUntil(k Key, value []byte, expires int64) error
 	// Remove supersedes what is at k by a removal.
 	Remove(k Key) error
 	// Writer returns the writer of this transaction's events.
