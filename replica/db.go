@@ -118,6 +118,9 @@ func (d *DB) Close() error {
 // Node returns the id of the node that this database is of.
 func (d *DB) Node() crdt.NodeID { return d.node }
 
+// now returns the wall clock in milliseconds since 1970.
+func (d *DB) now() int64 { return d.options.Now().UnixMilli() }
+
 // Health returns nil, or the fault that keeps the database from writing.
 // Reads go on.
 func (d *DB) Health() error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -32,21 +33,27 @@ import (
 //	  set-remove-wins         an array of its elements
 //	log                       an array of its entries, the oldest first
 //
+// A value that expires has "expires", in milliseconds since 1970; of an array
+// that is an array as well, with 0 for what does not expire.
+//
 // A large set or log goes on in further lines, which have a "part" from 2 on.
 // Types that this release does not know, "type-7a" for the byte 7a, have
-// "records" in the place of a value: [{"sub":base64,"value":base64}].
+// "records" in the place of a value: [{"sub":base64,"value":base64}], each with
+// "expires" if it does.
 type exportLine struct {
 	Namespace string          `json:"namespace,omitempty"`
 	Path      json.RawMessage `json:"path"`
 	Type      string          `json:"type"`
 	Part      int             `json:"part,omitempty"`
 	Value     json.RawMessage `json:"value,omitempty"`
+	Expires   json.RawMessage `json:"expires,omitempty"`
 	Records   []exportRecord  `json:"records,omitempty"`
 }
 
 type exportRecord struct {
-	Sub   []byte `json:"sub"`
-	Value []byte `json:"value"`
+	Sub     []byte `json:"sub"`
+	Value   []byte `json:"value"`
+	Expires int64  `json:"expires,omitempty"`
 }
 
 // exportHeader is the first line.
@@ -151,13 +158,42 @@ func (e *exporter) leaf(at crdt.Leaf) error {
 	case !known:
 		return e.records(line, at)
 	case at.Type == crdt.TypeLog:
-		return e.list(line, crdt.LogAt[crdt.Raw](at.Path).All(e.view))
+		return e.list(line, crdt.LogAt[crdt.Raw](at.Path).Items(e.view))
 	case at.Type == crdt.TypeSetAddWins:
-		return e.list(line, crdt.SetAt[crdt.Raw](crdt.AddWins, at.Path).All(e.view))
+		return e.list(line, crdt.SetAt[crdt.Raw](crdt.AddWins, at.Path).Items(e.view))
 	case at.Type == crdt.TypeSetRemWins:
-		return e.list(line, crdt.SetAt[crdt.Raw](crdt.RemoveWins, at.Path).All(e.view))
+		return e.list(line, crdt.SetAt[crdt.Raw](crdt.RemoveWins, at.Path).Items(e.view))
+	case at.Type == crdt.TypeMultiValue:
+		return e.siblings(line, at)
 	}
 	if line.Value, err = e.fold(at); err != nil {
+		return err
+	}
+	expires, err := crdt.Expiry(e.view, at.Path, at.Type)
+	if err != nil {
+		return err
+	}
+	if expires != 0 {
+		line.Expires = strconv.AppendInt(nil, expires, 10)
+	}
+	return e.out.Encode(line)
+}
+
+// siblings writes the values of a multi-value register.
+func (e *exporter) siblings(line exportLine, at crdt.Leaf) error {
+	siblings, err := crdt.MultiValueAt[crdt.Raw](at.Path).Siblings(e.view)
+	if err != nil {
+		return err
+	}
+	var part []exportElement
+	for _, s := range siblings {
+		text, err := crdt.ToJSON(s.Value)
+		if err != nil {
+			return err
+		}
+		part = append(part, exportElement{text, s.Expires})
+	}
+	if err := fillList(&line, part); err != nil {
 		return err
 	}
 	return e.out.Encode(line)
@@ -176,22 +212,42 @@ func (e *exporter) fold(at crdt.Leaf) (json.RawMessage, error) {
 	return crdt.ToJSON(value)
 }
 
+// exportElement is one of an array.
+type exportElement struct {
+	text    json.RawMessage
+	expires int64
+}
+
 // list writes an array of elements.
-func (e *exporter) list(line exportLine, elements iter.Seq2[crdt.Raw, error]) error {
-	return inParts(e, line, func(yield func(json.RawMessage, int, error) bool) {
-		for raw, err := range elements {
+func (e *exporter) list(line exportLine, elements iter.Seq2[crdt.Item[crdt.Raw], error]) error {
+	return inParts(e, line, func(yield func(exportElement, int, error) bool) {
+		for it, err := range elements {
 			var text []byte
 			if err == nil {
-				text, err = crdt.ToJSON(raw)
+				text, err = crdt.ToJSON(it.Value)
 			}
-			if !yield(text, len(text), err) {
+			if !yield(exportElement{text, it.Expires}, len(text), err) {
 				return
 			}
 		}
-	}, func(line *exportLine, part []json.RawMessage) (err error) {
-		line.Value, err = json.Marshal(part)
-		return err
-	})
+	}, fillList)
+}
+
+// fillList puts elements into a line.
+func fillList(line *exportLine, part []exportElement) (err error) {
+	texts, expires, some := make([]json.RawMessage, len(part)), make([]int64, len(part)), false
+	for i, el := range part {
+		texts[i], expires[i] = el.text, el.expires
+		some = some || el.expires != 0
+	}
+	line.Expires = nil
+	if some {
+		if line.Expires, err = json.Marshal(expires); err != nil {
+			return err
+		}
+	}
+	line.Value, err = json.Marshal(texts)
+	return err
 }
 
 // records writes what this release cannot read as it is, but for values that
@@ -205,7 +261,7 @@ func (e *exporter) records(line exportLine, at crdt.Leaf) error {
 		for entry, err := range e.view.Scan(s) {
 			var r exportRecord
 			if won := entry.Record.Winner(); won != nil {
-				r = exportRecord{[]byte(entry.Key[len(s.From):]), won.Value}
+				r = exportRecord{[]byte(entry.Key[len(s.From):]), won.Value, won.Expires}
 			} else if err == nil {
 				continue
 			}

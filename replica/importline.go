@@ -20,6 +20,7 @@ type importLine struct {
 	typ       crdt.Type
 	part      int
 	value     crdt.Raw       // of types with one value
+	expires   []int64        // of the value, or of each in list; nil: nothing does
 	list      []crdt.Raw     // of sets, logs and multi-value registers
 	sum       *big.Int       // of counters
 	records   []exportRecord // of types that have no lens here
@@ -51,7 +52,39 @@ func parseLine(text []byte) (l importLine, err error) {
 	if known {
 		err = l.parseValue(e.Value)
 	}
+	if err == nil && e.Expires != nil {
+		err = l.parseExpires(e.Expires)
+	}
 	return l, err
+}
+
+// parseExpires reads when the values expire that were read before.
+func (l *importLine) parseExpires(text json.RawMessage) error {
+	var err error
+	want := 1
+	switch l.typ {
+	case crdt.TypeMultiValue, crdt.TypeSetAddWins, crdt.TypeSetRemWins, crdt.TypeLog:
+		want = len(l.list)
+		err = json.Unmarshal(text, &l.expires)
+	default:
+		l.expires = []int64{0}
+		err = json.Unmarshal(text, &l.expires[0])
+	}
+	if err != nil {
+		return fmt.Errorf("%w: expires: %w", ErrImport, err)
+	}
+	if l.records != nil || l.typ == crdt.TypeCounter || len(l.expires) != want {
+		return fmt.Errorf("%w: %d expiries of type %s with %d values", ErrImport, len(l.expires), l.typ, want)
+	}
+	return nil
+}
+
+// until returns tx for the i-th value, which may expire.
+func (l *importLine) until(tx crdt.Tx, i int) crdt.Tx {
+	if l.expires == nil || l.expires[i] == 0 {
+		return tx
+	}
+	return crdt.Until(tx, l.expires[i])
 }
 
 func parseExportPath(text json.RawMessage) (crdt.Path, error) {
@@ -126,7 +159,7 @@ func (l *importLine) elements() int { return max(len(l.list), len(l.records), 1)
 func (l *importLine) write(tx *Tx) error {
 	switch l.typ {
 	case crdt.TypeRegister:
-		return crdt.RegisterAt[crdt.Raw](l.path).Set(tx, l.value)
+		return crdt.RegisterAt[crdt.Raw](l.path).Set(l.until(tx, 0), l.value)
 	case crdt.TypeFlagEnable, crdt.TypeFlagDisable:
 		return l.writeFlag(tx)
 	case crdt.TypeCounter:
@@ -135,7 +168,8 @@ func (l *importLine) write(tx *Tx) error {
 		if len(l.list) == 0 {
 			return fmt.Errorf("%w: multivalue without a value", ErrImport)
 		}
-		return crdt.MultiValueAt[crdt.Raw](l.path).Set(tx, l.list[len(l.list)-1])
+		last := len(l.list) - 1
+		return crdt.MultiValueAt[crdt.Raw](l.path).Set(l.until(tx, last), l.list[last])
 	}
 	if l.part <= 1 {
 		if _, err := crdt.RemoveAt(tx, l.path, l.typ); err != nil {
@@ -149,18 +183,22 @@ func (l *importLine) write(tx *Tx) error {
 func (l *importLine) add(tx *Tx) error {
 	switch l.typ {
 	case crdt.TypeMax:
-		return crdt.MaxAt[crdt.Raw](l.path).Set(tx, l.value)
+		return crdt.MaxAt[crdt.Raw](l.path).Set(l.until(tx, 0), l.value)
 	case crdt.TypeMin:
-		return crdt.MinAt[crdt.Raw](l.path).Set(tx, l.value)
+		return crdt.MinAt[crdt.Raw](l.path).Set(l.until(tx, 0), l.value)
 	}
-	for _, raw := range l.list {
-		if err := l.addElement(tx, raw); err != nil {
+	for i, raw := range l.list {
+		if err := l.addElement(l.until(tx, i), raw); err != nil {
 			return err
 		}
 	}
 	for _, r := range l.records {
 		k, err := crdt.MakeKey(l.path, l.typ, string(r.Sub))
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.Expires != 0:
+			err = tx.PutUntil(k, r.Value, r.Expires)
+		default:
 			err = tx.Put(k, r.Value)
 		}
 		if err != nil {
@@ -170,7 +208,7 @@ func (l *importLine) add(tx *Tx) error {
 	return nil
 }
 
-func (l *importLine) addElement(tx *Tx, raw crdt.Raw) error {
+func (l *importLine) addElement(tx crdt.Tx, raw crdt.Raw) error {
 	switch l.typ {
 	case crdt.TypeSetAddWins:
 		return crdt.SetAt[crdt.Raw](crdt.AddWins, l.path).Add(tx, raw)
@@ -189,7 +227,7 @@ func (l *importLine) writeFlag(tx *Tx) error {
 	if l.typ == crdt.TypeFlagDisable {
 		policy = crdt.DisableWins
 	}
-	return crdt.FlagAt(policy, l.path).Set(tx, on)
+	return crdt.FlagAt(policy, l.path).Set(l.until(tx, 0), on)
 }
 
 // writeCounter adds what the counter lacks, in steps that Add takes.

@@ -99,7 +99,7 @@ func (n *Namespace) updateAlone(ctx context.Context, o UpdateOptions, fn func(*T
 	}
 	defer n.db.gate.leave()
 	_, err := n.store.CommitExclusive(func(snap *store.Snapshot) (*store.Write, error) {
-		tx := &Tx{ns: n, view: &View{ns: n, snap: snap}}
+		tx := &Tx{ns: n, view: &View{ns: n, snap: snap, moment: n.db.now()}}
 		defer tx.end()
 		return tx.run(ctx, o, fn)
 	})
@@ -115,8 +115,8 @@ func (n *Namespace) Sync(ctx context.Context) error {
 	return n.store.Sync(ctx)
 }
 
-// Digest returns the SHA-256 of what can be read, removals left out, as
-// crdt.Digest defines it. Peers with equal vectors have equal digests. It
+// Digest returns the SHA-256 of what can be read, removals and values that
+// expire left out, as crdt.Digest defines it. Peers with equal vectors have equal digests. It
 // reads all records, and holds few of them at a time.
 func (n *Namespace) Digest(ctx context.Context) (sum [32]byte, err error) {
 	err = n.View(ctx, func(v *View) error {

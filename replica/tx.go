@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/store"
@@ -19,9 +20,10 @@ import (
 // An event that the transaction itself wrote reads with sequence number 0 and
 // time 0: it has none before the commit. Not safe for concurrent use.
 type Tx struct {
-	ns    *Namespace
-	view  *View // nil until the first read: a blind write needs none
-	reads reads
+	ns     *Namespace
+	moment int64 // of view, or of the first Expiring; 0 before
+	view   *View // nil until the first read: a blind write needs none
+	reads  reads
 	// writes is what the transaction wrote, over what view shows.
 	writes overlay
 	writer crdt.WriterID // zero until asked for
@@ -65,6 +67,49 @@ func (tx *Tx) Put(k crdt.Key, value []byte) error {
 			crdt.ErrValue, describe(k), len(value), crdt.MaxValueBytes))
 	}
 	return tx.write(store.Op{Key: k, Value: value})
+}
+
+// PutUntil is Put of a value that expires at a time, in milliseconds since
+// 1970. It fails with crdt.ErrExpiry, too.
+func (tx *Tx) PutUntil(k crdt.Key, value []byte, expires int64) error {
+	if err := crdt.CheckExpires(k, expires); err != nil {
+		return tx.refuse(fmt.Errorf("%s: %w", describe(k), err))
+	}
+	if len(value) > crdt.MaxValueBytes {
+		return tx.Put(k, value)
+	}
+	return tx.write(store.Op{Key: k, Value: value, Expires: expires})
+}
+
+// Expiring returns the transaction as one whose values expire a while after
+// its moment, by this node's clock: from then on they read as removed, on every
+// node whose clock says so. Every lens writes through it but counters, whose
+// amounts cannot expire:
+//
+//	err := register.Set(tx.Expiring(time.Hour), value)
+//
+// A ttl under a millisecond is refused with crdt.ErrExpiry by what is written.
+func (tx *Tx) Expiring(ttl time.Duration) crdt.Tx {
+	expires := int64(0)
+	if ms := ttl.Milliseconds(); ms > 0 {
+		expires = max(tx.now(), 0) + ms
+	}
+	return crdt.Until(tx, expires)
+}
+
+// Time returns the moment of the transaction, by this node's clock: what has
+// expired by then it does not read.
+func (tx *Tx) Time() time.Time { return time.UnixMilli(tx.now()) }
+
+// now returns the moment of the transaction.
+func (tx *Tx) now() int64 {
+	switch {
+	case tx.view != nil:
+		return tx.view.moment
+	case tx.moment == 0:
+		tx.moment = tx.ns.db.now()
+	}
+	return tx.moment
 }
 
 // Remove supersedes what is at k by a removal. Errors are those of Put.
@@ -188,6 +233,9 @@ func (tx *Tx) open() (*View, error) {
 		if err != nil {
 			return nil, tx.check(err)
 		}
+		if tx.moment != 0 {
+			v.moment = tx.moment
+		}
 		tx.view = v
 	}
 	return tx.view, nil
@@ -207,7 +255,8 @@ func (tx *Tx) record(op store.Op) crdt.Record {
 		Dot:     crdt.Dot{Writer: tx.Writer()},
 		Removed: op.Removed,
 		Value:   op.Value,
-	}}
+		Expires: op.Expires,
+	}}.At(tx.now())
 }
 
 // end lets go of what the transaction holds.

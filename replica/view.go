@@ -3,21 +3,24 @@ package replica
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/store"
 )
 
 // View is a consistent read of one namespace: it shows the state of one
-// moment, with every transaction whole, whatever is written meanwhile. It is
-// a crdt.View, so that every lens reads through it. It ends with the closure,
+// moment, with every transaction whole, whatever is written meanwhile, and
+// without what has expired by then. It is a crdt.View, so that every lens reads
+// through it. It ends with the closure,
 // or the step of the watch loop, that it was handed to, and then answers with
 // crdt.ErrTxEnded; a database that closes ends it with ErrClosed. Safe for
 // concurrent use.
 type View struct {
-	ns   *Namespace
-	snap *store.Snapshot
-	gate gate // holds snap open
+	ns     *Namespace
+	snap   *store.Snapshot
+	moment int64 // what has expired by then is hidden
+	gate   gate  // holds snap open
 }
 
 var _ crdt.View = (*View)(nil)
@@ -48,7 +51,7 @@ func (n *Namespace) snapshot() (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{ns: n, snap: snap}
+	v := &View{ns: n, snap: snap, moment: n.db.now()}
 	if !n.db.track(v) { // Drop waits for nobody who came after it
 		v.end(ErrNoNamespace)
 		return nil, n.failed("read", ErrNoNamespace)
@@ -79,8 +82,13 @@ func (v *View) Get(k crdt.Key) (crdt.Record, error) {
 		return nil, err
 	}
 	defer v.gate.leave()
-	return v.snap.Get(k)
+	rec, err := v.snap.Get(k)
+	return rec.At(v.moment), err
 }
+
+// Time returns the moment of the view, by this node's clock: what has expired by
+// then is hidden.
+func (v *View) Time() time.Time { return time.UnixMilli(v.moment) }
 
 // Last returns the record with the greatest key in s.
 func (v *View) Last(s crdt.Span) (crdt.Entry, bool, error) {
@@ -88,7 +96,9 @@ func (v *View) Last(s crdt.Span) (crdt.Entry, bool, error) {
 		return crdt.Entry{}, false, err
 	}
 	defer v.gate.leave()
-	return v.snap.Last(s)
+	e, ok, err := v.snap.Last(s)
+	e.Record = e.Record.At(v.moment)
+	return e, ok, err
 }
 
 // NodeOf returns the node that a writer is a run of.
@@ -137,6 +147,7 @@ func (v *View) chunk(s crdt.Span, size int) (es []crdt.Entry, more bool, err err
 		if err != nil {
 			return es, false, err
 		}
+		e.Record = e.Record.At(v.moment)
 		es = append(es, e)
 		for i := range e.Record {
 			held += len(e.Record[i].Value)

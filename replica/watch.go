@@ -76,6 +76,10 @@ type WatchOptions struct {
 // that is slower than the writers sees fewer, later states. It holds back no
 // writer, and nothing is queued for it.
 //
+// Nothing is told when a value expires: a snapshot has only what can be read at
+// its moment, and whoever keeps what a watch told keeps when it expires as well
+// (crdt.Expiry), or reads again.
+//
 // The cursor is a version vector. One that was handed out before a power cut
 // may be ahead of what was on disk then (buffered commits); it leads to a
 // Reset, as do one from before the namespace was dropped, and one so old that

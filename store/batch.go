@@ -37,7 +37,7 @@ func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
 	bl.entry.start(ns.log, ns.own, dot.Seq)
 	for i := range ops {
 		op := &ops[i]
-		e.Value, e.Removed = op.Value, op.Removed
+		e.Value, e.Removed, e.Expires = op.Value, op.Removed, op.Expires
 		bl.key = ns.records.record(bl.key[:0], op.Key)
 		bl.value = appendWritten(bl.value[:0], &e, ns.own)
 		if err := put(bl.key, bl.value); err != nil {
@@ -59,7 +59,13 @@ func (op *Op) check() error {
 		return fmt.Errorf("%w: %d bytes at %q, at most %d are allowed",
 			crdt.ErrValue, len(op.Value), string(op.Key), crdt.MaxValueBytes)
 	}
-	return nil
+	if op.Expires == 0 {
+		return nil
+	}
+	if op.Removed {
+		return fmt.Errorf("%w: a removal at %q that expires", crdt.ErrExpiry, string(op.Key))
+	}
+	return crdt.CheckExpires(op.Key, op.Expires)
 }
 
 // beginWriter puts this run's writer record into b, which holds its first

@@ -19,7 +19,7 @@ func sixteenth(w crdt.WriterID) uint64 { return uint64(w[0]) }
 var sampleRecord = crdt.Record{
 	{Dot: crdt.Dot{Writer: crdt.WriterID{1}, Seq: 1 << 40}, Time: 7, Value: []byte("value")},
 	{Dot: crdt.Dot{Writer: crdt.WriterID{2}, Seq: 3}, Time: 9, Removed: true},
-	{Dot: crdt.Dot{Writer: crdt.WriterID{3}, Seq: 4}, Time: 11, Value: []byte{}, Ext: []byte{0x01, 0xa1, 'x'}},
+	{Dot: crdt.Dot{Writer: crdt.WriterID{3}, Seq: 4}, Time: 11, Value: []byte{}, Ext: []byte{0xc0, 0xa1, 'x'}},
 }
 
 func sampleWriter() *crdt.WriterRecord {

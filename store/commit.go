@@ -20,6 +20,8 @@ type Op struct {
 	Key     crdt.Key
 	Value   []byte
 	Removed bool
+	// Expires is when the value does, as crdt.Event has it.
+	Expires int64
 }
 
 // Write is one transaction to commit. All its events share one dot.
@@ -42,7 +44,7 @@ type Write struct {
 
 // Commit commits a transaction and returns its dot. It fails with ErrConflict,
 // an error that wraps crdt.ErrPath for a key that is none, crdt.ErrValue for a
-// value too large, ErrDiskFull, ErrHalted, ErrNoNamespace or ErrClosed: then nothing was written. Only a
+// value too large, crdt.ErrExpiry for one that cannot expire then, ErrDiskFull, ErrHalted, ErrNoNamespace or ErrClosed: then nothing was written. Only a
 // durable commit whose fsync failed, with ErrHalted, is visible here until the
 // store is closed; whether it is on disk is then unknown.
 func (ns *Namespace) Commit(w *Write) (crdt.Dot, error) {
