@@ -76,7 +76,7 @@ func open(db *replica.DB, a address) (*replica.Namespace, crdt.Path, error) {
 }
 
 // update runs fn on the path of an address, in a transaction.
-func update(ctx context.Context, db *replica.DB, a address, fn func(tx crdt.Tx, p crdt.Path) error) error {
+func update(ctx context.Context, db *replica.DB, a address, fn func(tx *replica.Tx, p crdt.Path) error) error {
 	ns, path, err := open(db, a)
 	if err != nil {
 		return err
@@ -87,8 +87,8 @@ func update(ctx context.Context, db *replica.DB, a address, fn func(tx crdt.Tx, 
 // updateType is update for a write or a deletion of one of the given types. It refuses a
 // path where only other types are: who writes there mistook the address. Two
 // types that nodes made concurrently both stay, and can both be written.
-func updateType(ctx context.Context, db *replica.DB, a address, fn func(tx crdt.Tx, p crdt.Path) error, kinds ...crdt.Type) error {
-	return update(ctx, db, a, func(tx crdt.Tx, p crdt.Path) error {
+func updateType(ctx context.Context, db *replica.DB, a address, fn func(tx *replica.Tx, p crdt.Path) error, kinds ...crdt.Type) error {
+	return update(ctx, db, a, func(tx *replica.Tx, p crdt.Path) error {
 		span, err := p.Here()
 		if err != nil {
 			return err

@@ -90,7 +90,7 @@ func answerCounter(v crdt.View, at address, p crdt.Path, out emit) error {
 }
 
 func runCounterAdd(ctx context.Context, db *replica.DB, args counterArgs, out emit) error {
-	err := updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	err := updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
 		return addWithin(tx, crdt.CounterAt(p), args.Delta)
 	}, crdt.TypeCounter)
 	if err != nil {
@@ -132,7 +132,7 @@ func runCounterGet(ctx context.Context, db *replica.DB, at address, out emit) er
 }
 
 func runCounterReset(ctx context.Context, db *replica.DB, at address, out emit) error {
-	err := updateType(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	err := updateType(ctx, db, at, func(tx *replica.Tx, p crdt.Path) error {
 		there, err := crdt.CounterAt(p).Reset(tx)
 		return found(at, there, err)
 	}, crdt.TypeCounter)
@@ -143,7 +143,7 @@ func runCounterReset(ctx context.Context, db *replica.DB, at address, out emit) 
 }
 
 func runCounterDel(ctx context.Context, db *replica.DB, at address, _ emit) error {
-	return updateType(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, at, func(tx *replica.Tx, p crdt.Path) error {
 		there, err := crdt.CounterAt(p).Delete(tx)
 		return found(at, there, err)
 	}, crdt.TypeCounter)

@@ -31,23 +31,11 @@ func extremumHandlers() map[string]handler {
 }
 
 func extremumSet(g *globals, name, word string) *cobra.Command {
-	return &cobra.Command{
+	return valueCommand(g, name+" set", &cobra.Command{
 		Use:     "set NAMESPACE/PATH NUMBER",
 		Short:   "Take a number into account: written only if it is " + word + " than what is there",
 		Example: "  anabranch " + name + " set edge/reading 71.5",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := parseAddress(args[0])
-			if err != nil {
-				return err
-			}
-			value, err := parseValue(args[1])
-			if err != nil {
-				return err
-			}
-			return runValue(cmd, g, name+" set", valueArgs{at, value})
-		},
-	}
+	}, runValue[valueArgs])
 }
 
 func extremumGet(g *globals, name string) *cobra.Command {
@@ -62,8 +50,8 @@ func extremumGet(g *globals, name string) *cobra.Command {
 // extreme one.
 func extremumSetter(kind crdt.Type, at func(crdt.Path) crdt.Extremum[crdt.Raw]) func(context.Context, *replica.DB, valueArgs, emit) error {
 	return func(ctx context.Context, db *replica.DB, args valueArgs, out emit) error {
-		err := updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
-			return at(p).Set(tx, args.Value)
+		err := updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
+			return at(p).Set(args.in(tx), args.Value)
 		}, kind)
 		if err != nil {
 			return err

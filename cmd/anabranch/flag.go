@@ -13,7 +13,7 @@ func flagCommand(g *globals) *cobra.Command {
 	return group("flag", "A switch that is on or off", "  anabranch flag on edge/maintenance",
 		flagVerb(g, "flag on", &cobra.Command{
 			Use: "on NAMESPACE/PATH", Short: "Switch it on",
-			Example: "  anabranch flag on edge/maintenance",
+			Example: "  anabranch flag on edge/maintenance --ttl 30m",
 		}, true),
 		flagVerb(g, "flag off", &cobra.Command{
 			Use: "off NAMESPACE/PATH", Short: "Switch it off",
@@ -49,29 +49,37 @@ func flagAt(kind crdt.Type, p crdt.Path) crdt.Flag {
 type flagArgs struct {
 	address
 	Policy string `json:"policy,omitempty"`
+	lifetime
 }
 
 // flagVerb completes a command on one flag.
 func flagVerb(g *globals, name string, cmd *cobra.Command, quiet bool) *cobra.Command {
 	var policy string
+	var life lifetime
 	cmd = addressCommand(g, name, cmd, func(cmd *cobra.Command, g *globals, name string, at address) error {
-		if quiet {
-			return runQuiet(cmd, g, name, flagArgs{at, policy})
+		if err := life.check(); err != nil {
+			return err
 		}
-		return runValue(cmd, g, name, flagArgs{at, policy})
+		if quiet {
+			return runQuiet(cmd, g, name, flagArgs{at, policy, life})
+		}
+		return runValue(cmd, g, name, flagArgs{at, policy, life})
 	})
+	if quiet {
+		life.flag(cmd)
+	}
 	cmd.Flags().StringVar(&policy, "policy", "", flagPolicies.help())
 	return cmd
 }
 
 func flagSetter(on bool) func(context.Context, *replica.DB, flagArgs, emit) error {
 	return func(ctx context.Context, db *replica.DB, args flagArgs, _ emit) error {
-		return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+		return updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
 			kind, err := flagPolicies.choose(tx, args.address, p, args.Policy)
 			if err != nil {
 				return err
 			}
-			return flagAt(kind, p).Set(tx, on)
+			return flagAt(kind, p).Set(args.in(tx), on)
 		}, crdt.TypeFlagEnable, crdt.TypeFlagDisable)
 	}
 }

@@ -22,23 +22,11 @@ func logHandlers() map[string]handler {
 }
 
 func logAppend(g *globals) *cobra.Command {
-	return &cobra.Command{
+	return valueCommand(g, "log append", &cobra.Command{
 		Use:     "append NAMESPACE/PATH JSON",
 		Short:   "Append an entry",
 		Example: "  anabranch log append edge/events '{\"door\":\"open\",\"at\":1700000000}'",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := parseAddress(args[0])
-			if err != nil {
-				return err
-			}
-			value, err := parseValue(args[1])
-			if err != nil {
-				return err
-			}
-			return runQuiet(cmd, g, "log append", valueArgs{at, value})
-		},
-	}
+	}, runQuiet[valueArgs])
 }
 
 func logList(g *globals) *cobra.Command {
@@ -52,8 +40,8 @@ comes behind all that its node had seen when it appended it.`,
 }
 
 func runLogAppend(ctx context.Context, db *replica.DB, args valueArgs, _ emit) error {
-	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
-		return crdt.LogAt[crdt.Raw](p).Append(tx, args.Value)
+	return updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
+		return crdt.LogAt[crdt.Raw](p).Append(args.in(tx), args.Value)
 	}, crdt.TypeLog)
 }
 

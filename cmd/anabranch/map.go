@@ -24,26 +24,14 @@ func mapHandlers() map[string]handler {
 }
 
 func mapPut(g *globals) *cobra.Command {
-	return &cobra.Command{
+	return valueCommand(g, "map put", &cobra.Command{
 		Use:   "put NAMESPACE/PATH JSON",
 		Short: "Replace what is at and below a path",
 		Long: `Put replaces what this node sees at and below the path. An object becomes its
 leaves, which are registers and merge one by one; an array is one leaf. What is
 written below the path concurrently survives.`,
 		Example: "  anabranch map put edge/config '{\"camera\":{\"fps\":15,\"night\":true}}'\n  anabranch map put edge/config/camera/fps 30",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := parseAddress(args[0])
-			if err != nil {
-				return err
-			}
-			value, err := parseValue(args[1])
-			if err != nil {
-				return err
-			}
-			return runQuiet(cmd, g, "map put", valueArgs{at, value})
-		},
-	}
+	}, runQuiet[valueArgs])
 }
 
 func mapGet(g *globals) *cobra.Command {
@@ -76,8 +64,8 @@ func mapList(g *globals) *cobra.Command {
 }
 
 func runMapPut(ctx context.Context, db *replica.DB, args valueArgs, _ emit) error {
-	return update(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
-		return crdt.MapAt[crdt.Raw](p).Put(tx, args.Value)
+	return update(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
+		return crdt.MapAt[crdt.Raw](p).Put(args.in(tx), args.Value)
 	})
 }
 
@@ -92,7 +80,7 @@ func runMapGet(ctx context.Context, db *replica.DB, at address, out emit) error 
 }
 
 func runMapDel(ctx context.Context, db *replica.DB, at address, _ emit) error {
-	return update(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	return update(ctx, db, at, func(tx *replica.Tx, p crdt.Path) error {
 		there, err := crdt.MapAt[crdt.Raw](p).Delete(tx)
 		return found(at, there, err)
 	})

@@ -28,26 +28,15 @@ func registerHandlers() map[string]handler {
 type valueArgs struct {
 	address
 	Value crdt.Raw `json:"value,omitempty"`
+	lifetime
 }
 
 func registerSet(g *globals) *cobra.Command {
-	return &cobra.Command{
+	return valueCommand(g, "register set", &cobra.Command{
 		Use:     "set NAMESPACE/PATH JSON",
 		Short:   "Write a value",
-		Example: "  anabranch register set edge/model/active '\"v2\"'\n  anabranch register set edge/threshold 0.75",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			at, err := parseAddress(args[0])
-			if err != nil {
-				return err
-			}
-			value, err := parseValue(args[1])
-			if err != nil {
-				return err
-			}
-			return runQuiet(cmd, g, "register set", valueArgs{at, value})
-		},
-	}
+		Example: "  anabranch register set edge/model/active '\"v2\"'\n  anabranch register set edge/threshold 0.75\n  anabranch register set edge/presence/door true --ttl 5m",
+	}, runQuiet[valueArgs])
 }
 
 func registerGet(g *globals) *cobra.Command {
@@ -74,6 +63,8 @@ type conflictRow struct {
 	Time   time.Time `json:"time"`
 	Node   string    `json:"node"`
 	Writer string    `json:"writer"`
+	// Expires is when it leaves, if it does.
+	Expires *time.Time `json:"expires,omitempty"`
 }
 
 func registerConflicts(g *globals) *cobra.Command {
@@ -118,8 +109,8 @@ func addressCommand(g *globals, name string, cmd *cobra.Command, run func(*cobra
 }
 
 func runRegisterSet(ctx context.Context, db *replica.DB, args valueArgs, _ emit) error {
-	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
-		return crdt.RegisterAt[crdt.Raw](p).Set(tx, args.Value)
+	return updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
+		return crdt.RegisterAt[crdt.Raw](p).Set(args.in(tx), args.Value)
 	}, crdt.TypeRegister)
 }
 
@@ -134,7 +125,7 @@ func runRegisterGet(ctx context.Context, db *replica.DB, at address, out emit) e
 }
 
 func runRegisterDel(ctx context.Context, db *replica.DB, at address, _ emit) error {
-	return updateType(ctx, db, at, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, at, func(tx *replica.Tx, p crdt.Path) error {
 		there, err := crdt.RegisterAt[crdt.Raw](p).Delete(tx)
 		return found(at, there, err)
 	}, crdt.TypeRegister)
@@ -149,7 +140,7 @@ func runRegisterConflicts(ctx context.Context, db *replica.DB, at address, out e
 		for i, s := range siblings {
 			row := conflictRow{
 				address: at, Value: s.Value, Wins: i == 0, Time: time.UnixMilli(s.Time.Millis()).UTC(),
-				Node: s.Node.String(), Writer: s.Writer.String(),
+				Node: s.Node.String(), Writer: s.Writer.String(), Expires: expiresAt(s.Expires),
 			}
 			if err := out(row); err != nil {
 				return err

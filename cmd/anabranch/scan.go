@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,8 @@ type leafRow struct {
 	Type string `json:"type"`
 	// Value is nil for a type of a later release, which is kept unread.
 	Value crdt.Raw `json:"value,omitempty"`
+	// Expires is when the value changes by an expiry, if it does.
+	Expires *time.Time `json:"expires,omitempty"`
 }
 
 func scanCommand(g *globals) *cobra.Command {
@@ -98,6 +101,11 @@ func emitLeaves(v crdt.View, namespace string, span crdt.Span, out emit) error {
 		if err != nil && !errors.Is(err, crdt.ErrUnknownType) {
 			return err
 		}
+		expires, err := crdt.Expiry(v, leaf.Path, leaf.Type)
+		if err != nil {
+			return err
+		}
+		row.Expires = expiresAt(expires)
 		if err := out(row); err != nil {
 			return err
 		}

@@ -39,6 +39,7 @@ type setArgs struct {
 	address
 	Policy   string     `json:"policy,omitempty"`
 	Elements []crdt.Raw `json:"elements,omitempty"`
+	lifetime
 }
 
 func setAdd(g *globals) *cobra.Command {
@@ -55,7 +56,9 @@ func setRemove(g *globals) *cobra.Command {
 		Short: "Remove elements, in one transaction",
 		Long: `Remove takes elements out. In an add-wins set an element that another node adds
 at the same time stays in; in a remove-wins set it goes. An element that is not
-in an add-wins set is missing: exit code 3, and nothing is removed.`,
+in an add-wins set is missing: exit code 3, and nothing is removed. With --ttl a
+remove-wins set forgets after that time that the element was removed; it stays
+out until it is added again.`,
 		Example: "  anabranch set remove edge/labels '\"cat\"'",
 	})
 }
@@ -63,6 +66,8 @@ in an add-wins set is missing: exit code 3, and nothing is removed.`,
 // setElements completes a command of an address and elements.
 func setElements(g *globals, name string, cmd *cobra.Command) *cobra.Command {
 	var policy string
+	var life lifetime
+	life.flag(cmd)
 	cmd.Flags().StringVar(&policy, "policy", "", setPolicies.help())
 	cmd.Args = cobra.MinimumNArgs(2)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -70,7 +75,10 @@ func setElements(g *globals, name string, cmd *cobra.Command) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		request := setArgs{address: at, Policy: policy}
+		if err := life.check(); err != nil {
+			return err
+		}
+		request := setArgs{address: at, Policy: policy, lifetime: life}
 		for _, text := range args[1:] {
 			e, err := parseValue(text)
 			if err != nil {
@@ -97,13 +105,13 @@ func setList(g *globals) *cobra.Command {
 }
 
 func runSetAdd(ctx context.Context, db *replica.DB, args setArgs, _ emit) error {
-	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
 		kind, err := setPolicies.choose(tx, args.address, p, args.Policy)
 		if err != nil {
 			return err
 		}
 		for _, e := range args.Elements {
-			if err := setAt(kind, p).Add(tx, e); err != nil {
+			if err := setAt(kind, p).Add(args.in(tx), e); err != nil {
 				return err
 			}
 		}
@@ -112,13 +120,13 @@ func runSetAdd(ctx context.Context, db *replica.DB, args setArgs, _ emit) error 
 }
 
 func runSetRemove(ctx context.Context, db *replica.DB, args setArgs, _ emit) error {
-	return updateType(ctx, db, args.address, func(tx crdt.Tx, p crdt.Path) error {
+	return updateType(ctx, db, args.address, func(tx *replica.Tx, p crdt.Path) error {
 		kind, err := setPolicies.choose(tx, args.address, p, args.Policy)
 		if err != nil {
 			return err
 		}
 		for _, e := range args.Elements {
-			there, err := setAt(kind, p).Remove(tx, e)
+			there, err := setAt(kind, p).Remove(args.in(tx), e)
 			if err != nil {
 				return err
 			}
