@@ -32,6 +32,10 @@ func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Bu
 	}
 	vector := snap.Vector()
 	built.To, built.Floor = ns.Normalize(vector), snap.Floor()
+	base, brings, ok := b.Base(vector, built.Floor)
+	if built.Withheld = !ok; !ok {
+		return built
+	}
 	offer, err := wantsOffer(b, snap, vector)
 	if built.Err = err; err != nil {
 		return built
@@ -47,7 +51,7 @@ func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Bu
 		built.Err = send(protocol.EncodeSource(b, built.To, built.Floor))
 		return built
 	}
-	if built.Err = sendDelta(snap, b, built.To, send); built.Err != nil {
+	if built.Err = sendDelta(snap, b, base, brings, built.To, send); built.Err != nil {
 		built.Err = fmt.Errorf("delta of namespace %q: %w", ns.Name(), built.Err)
 	}
 	return built
@@ -67,10 +71,11 @@ func (m *mesh) introduce(number uint64, news []*crdt.WriterRecord, send func(pro
 	return sent, nil
 }
 
-// sendDelta sends what changed since b.From.
-func sendDelta(snap *store.Snapshot, b protocol.Build, to crdt.Vector, send func(protocol.Frame) error) error {
+// sendDelta sends what changed since base.
+func sendDelta(snap *store.Snapshot, b protocol.Build, base, brings, to crdt.Vector, send func(protocol.Frame) error) error {
 	enc := protocol.NewDeltaEncoder(b, send)
-	for e, err := range snap.Changes(b.From) {
+	enc.Bring(brings)
+	for e, err := range snap.Changes(base) {
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		builds: make(chan struct{}, maxBuilds),
 		machine: protocol.New(protocol.Config{
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
-			Features: []protocol.Feature{protocol.FeatureReconcile},
+			Features: []protocol.Feature{protocol.FeatureReconcile, protocol.FeatureSpare},
 		}),
 		appliers: map[*store.Namespace]*applier{},
 		jobs:     map[protocol.JobID]context.CancelFunc{},

@@ -23,6 +23,9 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 	if d.floor != nil && !l.speaks(FeatureReconcile) {
 		return faultf(CodeProtocol, "a floor, which was not agreed on")
 	}
+	if d.brings != nil && !l.speaks(FeatureSpare) {
+		return faultf(CodeProtocol, "a part of a delta, which was not agreed on")
+	}
 	if d.last && s.theirs != nil {
 		if err := m.addTheirs(s, d.diff); err != nil {
 			return err
@@ -46,33 +49,56 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 	return nil
 }
 
-// apply has a frame applied.
+// apply has a frame applied, at once or, behind what it builds on, later.
 func (m *Machine) apply(s *session, d deltaHead, body []byte) {
-	first := s.receiving == nil
-	if first {
-		s.receiving = m.newJob(s)
+	a := m.arrived(s, d, body)
+	m.askToSpare(s, a)
+	if len(s.held) > 0 || s.early(a) {
+		m.hold(s, a)
+	} else {
+		m.take(s, a)
 	}
-	j := s.receiving
-	a := Apply{
-		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Epoch: d.epoch,
-		First: first, Last: d.last, Body: body,
-	}
-	if d.last {
-		j.to = s.theirs.Clone()
-		j.brings = s.missing.Clone()
-		a.To, a.Floor = j.to, s.floor
-		s.receiving = nil
-		s.space.coming = append(s.space.coming, j)
-	}
-	m.emit(a)
 	m.noteProgress(s, d.last)
 	m.tend(s)
 	m.pull(s.space)
 }
 
-// brings reports whether a delta that came whole covers (w, seq).
+// take has a frame applied.
+func (m *Machine) take(s *session, a *arrival) {
+	first := s.receiving == nil
+	if first {
+		s.receiving = m.newJob(s)
+	}
+	j := s.receiving
+	e := Apply{
+		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Epoch: a.epoch,
+		First: first, Last: a.last, Body: a.body,
+	}
+	if a.last {
+		j.came = a
+		e.To, e.Floor = a.to, a.total
+		s.receiving = nil
+		s.space.coming = append(s.space.coming, j)
+	}
+	m.emit(e)
+}
+
+// applies reports whether a delta that is being applied brings (w, seq).
+func (sp *space) applies(w crdt.WriterID, seq uint64) bool {
+	return slices.ContainsFunc(sp.coming, func(j *job) bool { return j.came.news[w] >= seq })
+}
+
+// brings reports whether a delta that came whole brings (w, seq).
 func (sp *space) brings(w crdt.WriterID, seq uint64) bool {
-	return slices.ContainsFunc(sp.coming, func(j *job) bool { return j.brings[w] >= seq })
+	if sp.applies(w, seq) {
+		return true
+	}
+	for _, s := range sp.sessions {
+		if slices.ContainsFunc(s.held, func(a *arrival) bool { return a.news[w] >= seq }) {
+			return true
+		}
+	}
+	return false
 }
 
 // applied ends a delta, for good or not.
@@ -111,7 +137,7 @@ func (m *Machine) failed(s *session, err error) {
 
 // refuse begins a new epoch: what was sent for the older one is thrown away.
 func (m *Machine) refuse(s *session, why reason) {
-	s.recvEpoch = s.link.nextEpoch()
+	s.beginEpoch()
 	s.owes.refusal = why
 	m.cancelReceive(s)
 	m.forgetComing(s)

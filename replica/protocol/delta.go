@@ -7,6 +7,7 @@ import "github.com/anabranch-db/anabranch/crdt"
 //
 //	delta   = [8 number epoch diff table records]
 //	        | [8 number epoch diff floor table records]
+//	        | [8 number epoch diff floor brings table records]
 //	number  = the sender's number of the namespace
 //	epoch   = the receiver's, from its last Vector or Refuse: which state of
 //	          the receiver the delta builds on
@@ -14,6 +15,9 @@ import "github.com/anabranch-db/anabranch/crdt"
 //	          that are not in what the sender told, and are told by it
 //	floor   = in the last frame, if there are any: the entries of the snapshot's
 //	          floor that no delta before has told; FeatureReconcile
+//	brings  = in the last frame, for some writers, from which of their
+//	          transactions on the delta brings them; of all other writers it
+//	          builds on what the sender's vector now has; FeatureSpare
 //	table records = a block (recordblock.go): for each record that changed its
 //	          present events
 //
@@ -28,15 +32,19 @@ type deltaHead struct {
 	last          bool
 	diff          crdt.Vector // of the last frame
 	floor         crdt.Vector // of the last frame; nil: nothing new
+	brings        crdt.Vector // of the last frame; nil: all that the receiver lacks
 }
 
 const deltaFields = 5
 
 // appendDeltaHead returns a message up to the table, with room for size bytes
 // more. A nil diff is that of a frame that is not the last.
-func appendDeltaHead(size int, number, epoch uint64, diff, floor []crdt.Dot) []byte {
+func appendDeltaHead(size int, number, epoch uint64, diff, floor, brings []crdt.Dot) []byte {
 	fields := deltaFields
-	if len(floor) > 0 {
+	switch {
+	case len(brings) > 0:
+		fields += 2
+	case len(floor) > 0:
 		fields++
 	}
 	b := newMessage(64+size, fields, codeDelta)
@@ -46,26 +54,37 @@ func appendDeltaHead(size int, number, epoch uint64, diff, floor []crdt.Dot) []b
 		return crdt.AppendNil(b)
 	}
 	b = appendEntries(b, diff)
-	if len(floor) > 0 {
+	if fields > deltaFields {
 		b = appendEntries(b, floor)
+	}
+	if len(brings) > 0 {
+		b = appendEntries(b, brings)
 	}
 	return b
 }
 
 // readDeltaHead reads up to the table; DeltaDecoder reads the rest.
 func readDeltaHead(r *crdt.Reader, fields int) (d deltaHead) {
-	more := fields == deltaFields+1
-	if !more {
+	more := fields - deltaFields
+	if more != 1 && more != 2 {
 		wantFields(r, fields, deltaFields)
 	}
 	d.number, d.epoch = readNumber(r), r.Uint()
 	if d.last = !r.Nil(); d.last {
 		d.diff = readEntries(r)
 	}
-	if more {
-		if d.floor = readEntries(r); r.Err() == nil && (!d.last || len(d.floor) == 0) {
+	if more > 0 {
+		if d.floor = readEntries(r); r.Err() == nil && (!d.last || more == 1 && len(d.floor) == 0) {
 			r.Fail("a floor that is empty, or not in the last frame")
 		}
+	}
+	if more > 1 {
+		if d.brings = readEntries(r); r.Err() == nil && len(d.brings) == 0 {
+			r.Fail("a delta that brings nothing, in so many words")
+		}
+	}
+	if len(d.floor) == 0 {
+		d.floor = nil
 	}
 	return d
 }

@@ -12,6 +12,7 @@ import (
 type DeltaEncoder struct {
 	number, epoch uint64
 	told, floored crdt.Vector
+	brings        crdt.Vector
 	send          func(Frame) error
 	blockEncoder  // of the frame being filled
 }
@@ -30,6 +31,10 @@ func (d *DeltaEncoder) Add(e crdt.Entry) error {
 	return d.add(e, func() error { return d.flush(nil, nil) })
 }
 
+// Bring says that the delta brings only what these writers wrote, from these
+// sequence numbers on (Build.Base). It is due before Finish.
+func (d *DeltaEncoder) Bring(brings crdt.Vector) { d.brings = brings }
+
 // Finish sends what is left, and that the delta brings the peer to the vector
 // to, with the snapshot's floor, both in normal form. The floor must be told
 // in steps of MaxEntriesPerFrame at most.
@@ -44,7 +49,7 @@ func (d *DeltaEncoder) Finish(to, floor crdt.Vector) error {
 		}
 		diff = diff[MaxEntriesPerFrame:]
 	}
-	if d.count > 0 && len(d.records)+(len(diff)+len(news))*entryBytes > d.target {
+	if d.count > 0 && len(d.records)+(len(diff)+len(news)+len(d.brings))*entryBytes > d.target {
 		if err := d.flush(nil, nil); err != nil {
 			return err
 		}
@@ -57,6 +62,10 @@ func (d *DeltaEncoder) Finish(to, floor crdt.Vector) error {
 
 // flush sends the frame being filled; a diff that is not nil makes it the last.
 func (d *DeltaEncoder) flush(diff, floor []crdt.Dot) error {
-	b := appendDeltaHead((len(diff)+len(floor))*entryBytes+d.size(), d.number, d.epoch, diff, floor)
+	var brings []crdt.Dot
+	if diff != nil {
+		brings = d.brings.Entries()
+	}
+	b := appendDeltaHead((len(diff)+len(floor)+len(brings))*entryBytes+d.size(), d.number, d.epoch, diff, floor, brings)
 	return d.send(Frame{d.appendTo(b)})
 }

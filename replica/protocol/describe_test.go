@@ -53,6 +53,21 @@ func (na namer) writers(ws []crdt.WriterID) string {
 	return "[" + strings.Join(parts, " ") + "]"
 }
 
+func (na namer) nodes(ns []crdt.NodeID) string {
+	parts := make([]string, len(ns))
+	for i, n := range ns {
+		parts[i] = na.node(n)
+	}
+	return "[" + strings.Join(parts, " ") + "]"
+}
+
+func (na namer) spares(b Build) string {
+	if !b.Spares {
+		return ""
+	}
+	return " spares=" + na.nodes(b.Spared)
+}
+
 func (na namer) records(recs []*crdt.WriterRecord) string {
 	parts := make([]string, len(recs))
 	for i, rec := range recs {
@@ -112,7 +127,7 @@ func (na namer) effect(e Effect) string {
 		return fmt.Sprintf("Introduce %d ns=%d %s", e.Link, e.Number, na.records(e.Records))
 	case Build:
 		return fmt.Sprintf("Build job=%d link=%d ns=%d epoch=%d from=%s told=%s introduced=%s", e.Job, e.Link,
-			e.Number, e.Epoch, na.vector(e.From), na.vector(e.Told), na.writers(e.Introduced))
+			e.Number, e.Epoch, na.vector(e.From), na.vector(e.Told), na.writers(e.Introduced)) + na.spares(e)
 	case Cancel:
 		return fmt.Sprintf("Cancel job=%d", e.Job)
 	case Apply:
@@ -187,6 +202,9 @@ func (na namer) fields(c code, fields int, r *crdt.Reader) string {
 	case codeRefuse:
 		f := readRefuse(r, fields)
 		return fmt.Sprintf("ns=%d epoch=%d %s %s", f.number, f.epoch, f.reason, na.vector(f.entries))
+	case codeSpare:
+		sp := readSpare(r, fields)
+		return fmt.Sprintf("ns=%d epoch=%d %s", sp.number, sp.epoch, na.nodes(sp.nodes))
 	case codeRevocations:
 		return fmt.Sprintf("%q", readRevocations(r, fields).statements)
 	case codeWriters:
@@ -198,6 +216,9 @@ func (na namer) fields(c code, fields int, r *crdt.Reader) string {
 	s := fmt.Sprintf("ns=%d epoch=%d", d.number, d.epoch)
 	if d.last {
 		s += " last diff=" + na.vector(d.diff)
+	}
+	if d.brings != nil {
+		s += " brings=" + na.vector(d.brings)
 	}
 	return s + " " + na.body(r.Rest())
 }

@@ -41,14 +41,15 @@
 //	have     = [5 number diff]             more is durable here
 //	writers  = [6 number [*certificate] [*writer-record]]
 //	want     = [7 number]                  send me a delta
-//	delta    = [8 number epoch (nil | diff) ?floor [*writer] [*(key record)]]
+//	delta    = [8 number epoch (nil | diff ?floor ?brings) [*writer] [*(key record)]]
 //	refuse   = [9 number epoch reason vector]
 //	revoked  = [10 [*statement]]
 //	source   = [11 number run vector floor]  compare your snapshot with this one
 //	compare  = [12 number run [*range]]    is this the same at your snapshot?
 //	answer   = [13 number run last ended verdicts [*writer] [*(key record)]]
+//	spare    = [17 number epoch [*node]]   push only what you wrote
 //
-//	message  = hello | announce | ... | revoked
+//	message  = hello | announce | ... | spare
 //	frame    = seq message
 //
 // Both ends say Hello first. The version is the greatest that both speak; the
@@ -73,6 +74,12 @@
 //     and nothing goes to a peer that told that it has it.
 //   - If the node that wrote what is lacking is linked, a Want waits 10 ms for
 //     its push. So in a mesh a payload reaches a node once.
+//   - A push holds all that the peer was not known to have. While many write
+//     that is often what is on its way to it from another. Who gets such twice
+//     says Spare. From then on a push holds what its sender wrote and nothing
+//     else, and it builds on what the peer gets from the nodes that it named:
+//     there it waits for that (hold.go). If it waits in vain it is refused. What
+//     depends on other nodes is not pushed, but told.
 //   - Writers travel ahead of what mentions them. A receiver that does not
 //     know a delta's writers refuses it.
 //   - A delta that cannot be applied is answered by Refuse, with the vector
@@ -114,6 +121,12 @@
 // one link in order, and once one fails, throws away all others of its epoch
 // (Chain, and then onDelta). A delta that is broken off ends its epoch as
 // well. So when a delta is applied, all that it builds on was.
+//
+// A delta that says what it brings (Spare) builds on more: on all of its
+// snapshot's vector but that. The receiver compares with its own vector, and
+// applies neither it nor what follows on the session before it covers that. Two
+// of them can wait for each other, since each may stand for several
+// transactions; time ends that.
 //
 // Epochs are unique on a link, so a namespace that is dropped and opened again
 // never takes a delta that was built for the one before. Jobs carry ids, so an
@@ -169,6 +182,5 @@
 // It verifies no signature and opens no connection. It keeps no payload, and
 // nothing per peer but vectors. Peers that may write are trusted to tell the
 // truth about what they cover: signatures vouch for writers, not for deltas.
-// While several nodes write at once, a push may bring what is on its way from
-// another node; what crosses twice is joined once.
+// A payload may cross twice; then it is joined once.
 package protocol

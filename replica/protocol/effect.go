@@ -36,7 +36,8 @@ type Introduce struct {
 //  2. queues Writers frames with the records of Since(snapshot's vector, From)
 //     whose writers are not in Introduced (Unintroduced);
 //  3. queues the Delta frames (NewDeltaEncoder) of the records that changed
-//     since From, the last with the snapshot's vector in normal form;
+//     since From (or since what Base says, if Spares is set), the last with the
+//     snapshot's vector in normal form;
 //  4. posts Built.
 //
 // If From is not empty and does not cover the snapshot's floor, the job keeps
@@ -63,6 +64,48 @@ type Build struct {
 	Reconciles bool
 	// FloorTold is what of our floor earlier deltas told, in no special form.
 	FloorTold crdt.Vector
+	// Spares says that the delta is to hold what Node, which is this node,
+	// wrote, and nothing else, for a peer that gets what Spared nodes write
+	// from them. Base says what to do then. Spared is ordered.
+	Spares bool
+	Node   crdt.NodeID
+	Spared []crdt.NodeID
+}
+
+// Base returns what the delta of a snapshot is built from, in the place of
+// From, and, unless that is From, what the delta brings: for DeltaEncoder's
+// Bring. The vector and the floor are the snapshot's, the vector expanded. If
+// ok is false there is no such delta: the job ends with Withheld, and nothing
+// is sent.
+func (b *Build) Base(vector, floor crdt.Vector) (base, brings crdt.Vector, ok bool) {
+	if !b.Spares {
+		return b.From, nil, true
+	}
+	brings = crdt.Vector{}
+	assumed := false
+	for w, seq := range vector {
+		if b.From[w] >= seq {
+			continue
+		}
+		switch n, known := b.Namespace.NodeOf(w); {
+		case known && n == b.Node:
+			brings[w] = b.From[w] + 1
+		case known && hasNode(b.Spared, n):
+			assumed = true
+		default:
+			return nil, nil, false
+		}
+	}
+	if !assumed {
+		return b.From, nil, true
+	}
+	base = vector.Clone()
+	for w, first := range brings {
+		if base[w] = first - 1; first == 1 {
+			delete(base, w)
+		}
+	}
+	return base, brings, len(brings) > 0 && base.CoversAll(floor)
 }
 
 // Cancel says that nobody waits for a job any longer. A Build stops and posts

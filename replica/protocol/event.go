@@ -98,6 +98,8 @@ type Built struct {
 	Floor crdt.Vector
 	// Offered says that a Source was queued in the place of the delta.
 	Offered bool
+	// Withheld says that nothing was sent, as Build.Base had it.
+	Withheld bool
 	// Introduced are the writers whose records were sent, even if Err is set.
 	Introduced []crdt.WriterID
 	// Err is nil if, and only if, the last frame of the delta was queued on

@@ -29,6 +29,11 @@ type Feature uint32
 // has collected something gives nothing to a peer without it.
 const FeatureReconcile Feature = 1
 
+// FeatureSpare is to ask peers to spare this node what comes to it from
+// elsewhere, and to spare those that ask: Spare, and what a Delta brings. In a
+// mesh where all write at once a payload then reaches each node about once.
+const FeatureSpare Feature = 5
+
 // appendFeatures appends features, which are ascending.
 func appendFeatures(dst []byte, fs []Feature) []byte {
 	dst = crdt.AppendArray(dst, len(fs))

@@ -49,6 +49,9 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeWant:
 		w := readWant(r, fields)
 		return done(w.encode())
+	case codeSpare:
+		v := readSpare(r, fields)
+		return done(v.encode())
 	case codeRefuse:
 		v := readRefuse(r, fields)
 		return done(encodeRefuse(v.number, v.epoch, v.reason, v.entries.Entries()))
@@ -76,7 +79,7 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 			diff = append([]crdt.Dot{}, d.diff.Entries()...)
 		}
 		rest := r.Rest()
-		b := appendDeltaHead(0, d.number, d.epoch, diff, d.floor.Entries())
+		b := appendDeltaHead(0, d.number, d.epoch, diff, d.floor.Entries(), d.brings.Entries())
 		return Frame{append(b, rest...)}
 	}
 	return f
@@ -84,7 +87,7 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 
 // FuzzDeltaDecoder reads any bytes as the frames of a delta.
 func FuzzDeltaDecoder(f *testing.F) {
-	frames := sampleDelta(nil)
+	frames := sampleDelta(nil, nil)
 	for i := range frames {
 		_, a := body(f, frames[i])
 		_, b := body(f, frames[(i+1)%len(frames)])
@@ -144,7 +147,7 @@ func FuzzPeer(f *testing.F) {
 	for _, messages := range [][]Frame{
 		{(&announce{"alpha"}).encode(), encodeVector(1, 0, sampleEntries()), (&gone{1}).encode(), (&announce{"alpha"}).encode()},
 		{(&announce{"alpha"}).encode(), encodeVector(1, 0, nil), (&want{1}).encode(), encodeRefuse(1, 1, reasonStore, nil)},
-		append([]Frame{(&announce{"alpha"}).encode(), encodeVector(1, 0, nil)}, sampleDelta(nil)...),
+		append([]Frame{(&announce{"alpha"}).encode(), encodeVector(1, 0, nil)}, sampleDelta(nil, nil)...),
 	} {
 		var in []byte
 		for _, m := range messages {

@@ -24,7 +24,7 @@ func (m *Machine) greet(l *link) {
 	}
 	m.send(l, h.encode())
 	for _, s := range later {
-		s.recvEpoch = l.nextEpoch()
+		s.beginEpoch()
 		m.announce(s)
 	}
 }
@@ -113,12 +113,12 @@ func (m *Machine) onGone(l *link, g gone) error {
 	// A delta that is broken off ends its epoch. The executor may have found a
 	// fault in it already, and then takes nothing more of that epoch.
 	m.cancelReceive(s)
-	s.recvEpoch = l.nextEpoch()
+	s.beginEpoch()
 	m.endOffer(s)
 	s.told, s.floorTold, s.owes.refusal = nil, nil, 0
 	s.theirs, s.floor, s.missing, s.known, s.knownLent = nil, nil, nil, nil, false
 	s.generation++
-	s.introduced, s.live, s.wanted, s.refusals = nil, false, false, 0
+	s.introduced, s.spares, s.live, s.wanted, s.refusals = nil, nil, false, false, 0
 	s.wantAt = 0
 	m.endFetch(s, false)
 	m.pull(s.space)

@@ -39,17 +39,21 @@ func (m *Machine) learned(ev Learned) {
 	}
 	for _, j := range s.space.coming {
 		if j.s == s {
-			j.brings = j.bringsOf(s.space)
+			j.came.news = j.came.of(s.space.behind(j.came.to))
 		}
 	}
+	for _, a := range s.held {
+		a.news = a.of(s.space.behind(a.to))
+	}
+	m.deliver(s.space)
 	m.tend(s)
 	m.pull(s.space)
 }
 
-// bringsOf returns what a delta covers beyond what is durable in sp.
-func (j *job) bringsOf(sp *space) crdt.Vector {
+// behind returns what to covers beyond what is durable here.
+func (sp *space) behind(to crdt.Vector) crdt.Vector {
 	v := crdt.Vector{}
-	for _, e := range sp.own.Behind(sp.ns.Expand(j.to)) {
+	for _, e := range sp.own.Behind(sp.ns.Expand(to)) {
 		v[e.Writer] = e.Seq
 	}
 	return v

@@ -73,6 +73,17 @@ const (
 	// it has, for the same from the origin, if the origin is linked to it: a
 	// push that is under way arrives within it on a local network.
 	FetchDelayMillis = 10
+	// HoldMillis is how long a delta waits for what it builds on and comes over
+	// other links. A refusal costs a round trip, and the delta once more; what
+	// is later than its successor by this much is lost with its link, as a rule.
+	HoldMillis = 100
+	// MaxHeldBytes bounds what waits so in a namespace.
+	MaxHeldBytes = 4 << 20
+	// MaxSpared bounds the nodes that a peer asks to be spared, at 34 bytes
+	// each: a mesh in which each is linked to more is a hub's.
+	MaxSpared = 256
+	// maxSparedAtOnce is up to how many links all are named once one is: 1 KiB.
+	maxSparedAtOnce = 32
 	// FetchTimeoutMillis is how long a Want may go without progress before
 	// another peer is asked. A peer reads for seconds at most before it has a
 	// first frame.

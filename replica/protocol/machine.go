@@ -111,10 +111,7 @@ type job struct {
 	// Of a Build: the session's generation when it began.
 	generation int
 	cancelled  bool
-	// Of an Apply whose last frame came: the sender's vector, and what of it
-	// was lacking.
-	to     crdt.Vector
-	brings crdt.Vector
+	came       *arrival // of an Apply whose last frame came, that
 }
 
 func (m *Machine) newJob(s *session) *job {

@@ -6,7 +6,9 @@ import (
 
 // mesh returns nodes in sync that are linked all with all.
 func mesh(seed uint64, nodes int) *simWorld {
-	w := newSimWorld(seed, nodes)
+	w := newSimWorld(seed, 0)
+	w.features = func(*simNode) []Feature { return []Feature{FeatureSpare} }
+	w.addNodes(nodes)
 	w.strict = true
 	for i, n := range w.nodes {
 		for _, o := range w.nodes[:i] {
@@ -68,8 +70,10 @@ func TestANodeThatComesBackIsServedByOneNeighbour(t *testing.T) {
 	}
 }
 
-// While all write at once a delta may bring what is on its way from another.
-// That costs bytes, so the test says how many.
+// While all write at once, and here in any order, a delta may bring what is on
+// its way from another until it is spared. That costs bytes, so the test says
+// how many; TestAPayloadReachesEachNodeOnce in package replica has the order of
+// a network.
 func TestInABusyMeshMostPayloadsCrossOnce(t *testing.T) {
 	for _, nodes := range []int{3, 4} {
 		var total simStats
@@ -93,7 +97,7 @@ func TestInABusyMeshMostPayloadsCrossOnce(t *testing.T) {
 		}
 		twice := float64(total.stale) / float64(total.events)
 		t.Logf("%d nodes: %d deltas, %d events, %.0f%% of them known already", nodes, total.deltas, total.events, 100*twice)
-		if twice > 0.6 {
+		if twice > 0.4 {
 			t.Errorf("%d nodes: %.0f%% of what crossed a link was known already", nodes, 100*twice)
 		}
 	}

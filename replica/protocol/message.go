@@ -23,12 +23,14 @@ const (
 	codeSource      code = 11
 	codeCompare     code = 12
 	codeAnswer      code = 13
+	codeSpare       code = 17
 )
 
 var messageNames = [...]string{
 	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
 	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
 	codeSource: "Source", codeCompare: "Compare", codeAnswer: "Answer",
+	codeSpare: "Spare",
 }
 
 func (c code) String() string {

@@ -59,29 +59,32 @@ func samples() []sample {
 		{"have", encodeHave(3, sampleEntries()), have{3, sampleVector()}, func(r *crdt.Reader, n int) any { return readHave(r, n) }},
 		{"want", (&want{3}).encode(), want{3}, func(r *crdt.Reader, n int) any { return readWant(r, n) }},
 		{"refuse", encodeRefuse(3, 4, reasonStore, sampleEntries()), f, func(r *crdt.Reader, n int) any { return readRefuse(r, n) }},
+		{"spare", (&spare{3, 4, []crdt.NodeID{{1}, {2, 5}}}).encode(), spare{3, 4, []crdt.NodeID{{1}, {2, 5}}}, func(r *crdt.Reader, n int) any { return readSpare(r, n) }},
 		{"revocations", (&revocations{[][]byte{[]byte("a"), []byte("bc")}}).encode(), revocations{[][]byte{[]byte("a"), []byte("bc")}},
 			func(r *crdt.Reader, n int) any { return readRevocations(r, n) }},
 	}
 	for frame := range EncodeWriters(3, []*crdt.WriterRecord{sampleRecord()}, func(crdt.NodeID) []byte { return []byte("certificate") }) {
 		out = append(out, sample{"writers", frame, [3]any{uint64(3), [][]byte{[]byte("certificate")}, []*crdt.WriterRecord{sampleRecord()}}, readWritersSample})
 	}
-	for i, frame := range sampleDelta(nil) {
+	for i, frame := range sampleDelta(nil, nil) {
 		out = append(out, sample{name: fmt.Sprintf("delta%d", i+1), frame: frame, read: readDeltaSample})
 	}
-	floored := sampleDelta(crdt.Vector{sampleWriter(2): 299})
+	floored, part := sampleDelta(crdt.Vector{sampleWriter(2): 299}, nil), sampleDelta(nil, crdt.Vector{sampleWriter(2): 300})
 	src := source{3, 9, sampleVector(), crdt.Vector{sampleWriter(2): 299}}
 	out = append(out,
 		sample{name: "delta-floor", frame: floored[len(floored)-1], read: readDeltaSample},
+		sample{name: "delta-brings", frame: part[len(part)-1], read: readDeltaSample},
 		sample{"source", EncodeSource(Build{Number: 3, Job: 9}, src.vector, src.floor), src,
 			func(r *crdt.Reader, n int) any { return readSource(r, n) }})
 	return append(out, reconcileSamples()...)
 }
 
 // sampleDelta returns a delta of three frames.
-func sampleDelta(floor crdt.Vector) (frames []Frame) {
+func sampleDelta(floor, brings crdt.Vector) (frames []Frame) {
 	b := Build{Number: 3, Epoch: 4, Told: crdt.Vector{sampleWriter(1): 7}}
 	enc := NewDeltaEncoder(b, func(f Frame) error { frames = append(frames, f); return nil })
 	enc.target = 60
+	enc.Bring(brings)
 	for i, e := range sampleRecords() {
 		if err := enc.Add(e); err != nil {
 			panic(fmt.Sprintf("entry %d: %v", i, err))
@@ -210,12 +213,22 @@ func TestMessagesThatBreakTheRulesAreRefused(t *testing.T) {
 	str := crdt.AppendString
 	num := crdt.AppendUint
 	arr := crdt.AppendArray
+	nodes := func(b []byte, ns ...crdt.NodeID) []byte {
+		b = arr(b, len(ns))
+		for _, n := range ns {
+			b = crdt.AppendBytes(b, n[:])
+		}
+		return b
+	}
 	for name, message := range map[string][]byte{
 		"no message":               {},
 		"no array":                 num(nil, 1),
 		"an empty array":           arr(nil, 0),
 		"an unknown message":       num(arr(nil, 1), 11),
 		"message zero":             num(arr(nil, 1), 0),
+		"a spared node twice":      nodes(num(num(num(arr(nil, 4), uint64(codeSpare)), 1), 1), crdt.NodeID{1}, crdt.NodeID{1}),
+		"spared out of order":      nodes(num(num(num(arr(nil, 4), uint64(codeSpare)), 1), 1), crdt.NodeID{2}, crdt.NodeID{1}),
+		"too many to spare":        arr(num(num(num(arr(nil, 4), uint64(codeSpare)), 1), 1), MaxSpared+1),
 		"a field too few":          num(arr(nil, 1), uint64(codeWant)),
 		"a field too many":         num(num(num(arr(nil, 3), uint64(codeWant)), 1), 1),
 		"namespace zero":           num(num(arr(nil, 2), uint64(codeWant)), 0),

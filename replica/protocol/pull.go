@@ -58,7 +58,7 @@ func (s *session) before(o *session) bool {
 // mayWant reports whether the peer can be asked: it knows what we cover, with
 // the records behind it, and we would take what it sends.
 func (s *session) mayWant() bool {
-	return s.met() && s.owes.refusal == 0 && !s.owes.writers && s.link.mayWrite(s.name)
+	return s.met() && s.owes.refusal == 0 && !s.owes.writers && len(s.held) == 0 && s.link.mayWrite(s.name)
 }
 
 // schedule sets when the peer is to be asked. What a neighbour tells may be on

@@ -12,6 +12,39 @@ import (
 // and whoever lacks it asks one peer for it. So a payload reaches a node about
 // once, not once per neighbour, and what came from a peer never goes back.
 
+// mayPush reports whether the peer, if it asked to be spared, lacks nothing but
+// what this node wrote and what comes to it from others.
+func (m *Machine) mayPush(s *session) bool {
+	if s.spares == nil {
+		return true
+	}
+	for w, seq := range s.space.normal {
+		if s.known[w] >= seq {
+			continue
+		}
+		if n, ok := s.space.ns.NodeOf(w); !ok || n != m.node && !s.spares.has(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// onSpare takes the request to push no more than what this node wrote.
+func (m *Machine) onSpare(l *link, sp spare) error {
+	if !l.speaks(FeatureSpare) {
+		return faultf(CodeProtocol, "a message of a feature that was not agreed on")
+	}
+	s, err := m.numbered(l, sp.number)
+	if s == nil || sp.epoch != s.sendEpoch {
+		return err
+	}
+	if s.spares = s.spares.with(sp.nodes); len(s.spares.nodes) > MaxSpared {
+		return faultf(CodeLimit, "more than %d nodes to spare", MaxSpared)
+	}
+	m.tend(s)
+	return nil
+}
+
 // lacksOurs reports whether the peer lacks something that this node wrote.
 func (s *session) lacksOurs() bool { return !s.known.CoversAll(s.space.mine) }
 
@@ -19,13 +52,17 @@ func (s *session) lacksOurs() bool { return !s.known.CoversAll(s.space.mine) }
 func (m *Machine) build(s *session) {
 	j := m.newJob(s)
 	j.generation = s.generation
-	s.building, s.wanted, s.knownLent = j, false, true
-	m.endOffer(s)
-	m.emit(Build{
+	b := Build{
 		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number, Epoch: s.sendEpoch,
 		From: s.known, Told: s.told, Introduced: s.introduced,
 		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold,
-	})
+	}
+	if !s.wanted && s.spares != nil {
+		b.Spares, b.Node, b.Spared = true, m.node, s.spares.nodes
+	}
+	s.building, s.wanted, s.knownLent = j, false, true
+	m.endOffer(s)
+	m.emit(b)
 }
 
 // built ends a Build. What was sent counts as known to the peer from here on,
@@ -45,6 +82,10 @@ func (m *Machine) built(ev Built) {
 		}
 	}
 	switch {
+	case ev.Err == nil && ev.Withheld:
+		s.live = false // until it is level again: it asks for what it is told of
+		m.advance(s.space, s.space.ns.Expand(ev.To))
+		m.tendAll(s.space)
 	case ev.Err == nil && ev.Offered:
 		m.offered(s, ev.To)
 	case ev.Err == nil:

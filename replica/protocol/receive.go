@@ -107,6 +107,9 @@ func (m *Machine) dispatchSession(l *link, c code, fields int, r *crdt.Reader) e
 	case codeWant:
 		w := readWant(r, fields)
 		return complete(r, func() error { return m.onWant(l, w) })
+	case codeSpare:
+		sp := readSpare(r, fields)
+		return complete(r, func() error { return m.onSpare(l, sp) })
 	case codeSource:
 		src := readSource(r, fields)
 		return complete(r, func() error { return m.onSource(l, src) })

@@ -95,6 +95,19 @@ type blockDecoder struct {
 	table []crdt.WriterID
 }
 
+// writersOf returns the writers of the events in a block, or nil if they are
+// too many for a delta that was pushed.
+func writersOf(block []byte) (ws []crdt.WriterID) {
+	r := crdt.NewReader(block)
+	for range r.Array(MaxSpared) {
+		ws = append(ws, r.Writer())
+	}
+	if r.Err() != nil {
+		return nil
+	}
+	return ws
+}
+
 // entries reads a block and yields the records that are complete after it. An
 // error is left in r. What it yields aliases what r reads.
 func (d *blockDecoder) entries(r *crdt.Reader) iter.Seq[crdt.Entry] {

@@ -26,10 +26,12 @@ const (
 	reasonUnknownWriter reason = 1 // the context names a writer without its records
 	reasonStore         reason = 2 // the store cannot apply it now
 	reasonForbidden     reason = 3 // the sender may not write there
+	reasonAwaited       reason = 4 // what it builds on did not come; FeatureSpare
 )
 
 var reasonNames = [...]string{
 	reasonUnknownWriter: "unknown writer", reasonStore: "store", reasonForbidden: "forbidden",
+	reasonAwaited: "what it builds on did not come",
 }
 
 func (r reason) String() string {

@@ -21,6 +21,7 @@ type session struct {
 	greeting  crdt.VectorHash // its hash
 	told      crdt.Vector     // what our frames add up to over there; nil: nothing
 	recvEpoch uint64          // what a delta to us must name
+	asked     *spares         // what it was asked to spare us, in this epoch; nil: nothing
 	floorTold crdt.Vector     // of our floor, with deltas
 	owes      struct {
 		vector  bool   // the peer has nothing that we told
@@ -44,6 +45,7 @@ type session struct {
 	refusals   int             // in a row
 	ahead      bool            // it was reported to know more of us than we do
 	lost       bool            // records that it sent may not have been kept
+	spares     *spares         // it asked to be spared; nil: it did not
 
 	// What the executor does.
 
@@ -54,6 +56,7 @@ type session struct {
 	offered   crdt.Vector // expanded: of the snapshot that it may compare with; nil: none
 	receiving *job        // a delta of which the last frame did not come yet
 	learning  int
+	held      []*arrival // frames of deltas that wait for what they build on
 
 	// When to ask for a delta.
 
@@ -84,7 +87,7 @@ func (sp *space) join(s *session) {
 
 // end ends a session's work. Deltas that came whole are applied all the same.
 func (m *Machine) end(s *session) {
-	s.ended = true
+	s.ended, s.held = true, nil
 	m.cancelBuild(s)
 	m.cancelReceive(s)
 	m.cancelCompare(s)
@@ -100,10 +103,10 @@ func (m *Machine) end(s *session) {
 func (m *Machine) restart(s *session) *session {
 	m.end(s)
 	fresh := &session{
-		link: s.link, name: s.name, peerNumber: s.peerNumber,
-		recvEpoch: s.link.nextEpoch(), withdrawn: s.withdrawn,
+		link: s.link, name: s.name, peerNumber: s.peerNumber, withdrawn: s.withdrawn,
 		lost: true, // what the peer sent to the session before
 	}
+	fresh.beginEpoch()
 	s.link.byName[s.name] = fresh
 	s.link.sessions[slices.Index(s.link.sessions, s)] = fresh
 	return fresh

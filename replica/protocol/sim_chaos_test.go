@@ -36,6 +36,8 @@ func (w *simWorld) outside(faults int) {
 		if sp != nil {
 			w.randomWrite(sp)
 		}
+	case r < 58:
+		w.askToSpare(n)
 	case r < 70:
 		o := w.nodes[w.rng.IntN(len(w.nodes))]
 		if o != n && (!w.linked(n, o) || w.rng.IntN(4) == 0) {
@@ -63,6 +65,27 @@ func (w *simWorld) outside(faults int) {
 		n.open(name)
 	case r < 96:
 		n.drop(name)
+	}
+}
+
+// askToSpare has a node ask its peers to spare it what any nodes write, linked
+// to it or not: what it gets is to be right all the same.
+func (w *simWorld) askToSpare(n *simNode) {
+	for _, l := range n.m.links {
+		link, end := n.linkOf(l.id)
+		for _, s := range l.sessions {
+			if !s.met() || !l.speaks(FeatureSpare) || s.owes.refusal != 0 || w.rng.IntN(2) == 0 {
+				continue
+			}
+			var nodes []crdt.NodeID
+			for _, o := range w.nodes {
+				if w.rng.IntN(3) > 0 {
+					nodes = withNode(nodes, o.id)
+				}
+			}
+			s.asked = s.asked.with(nodes)
+			link.queue(end, simFrame{frame: (&spare{s.number, s.recvEpoch, nodes}).encode(), machine: true})
+		}
 	}
 }
 

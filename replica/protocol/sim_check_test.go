@@ -21,6 +21,9 @@ func (n *simNode) checkMachine() {
 					w.failf("%s: %s:%d is not missing", n.name(), w.namer.writer(wr), seq)
 				}
 			}
+			if len(s.held) > 0 {
+				w.stats.held++
+			}
 			if s.theirs != nil && !s.known.CoversAll(s.theirs) {
 				w.failf("%s: known does not cover what the peer told", n.name())
 			}
@@ -119,7 +122,7 @@ func (n *simNode) checkIdle() {
 		n.world.failf("%s: %d jobs, %d retries are left", n.name(), len(n.m.jobs), len(n.m.retries))
 	}
 	for _, sp := range n.m.spaces {
-		if sp.fetch != nil || sp.nextAt != 0 || len(sp.coming) > 0 {
+		if sp.fetch != nil || sp.nextAt != 0 || sp.heldAt != 0 || len(sp.coming) > 0 {
 			n.world.failf("%s: %s still fetches", n.name(), sp.name)
 		}
 		if !sp.own.Equal(n.spaces[sp.name].visible.Vector()) {

@@ -78,9 +78,10 @@ func (l *simLink) deliver(end int) {
 	f := l.wire[1-end][0]
 	l.wire[1-end] = l.wire[1-end][1:]
 	n := l.nodes[end]
-	n.truth = f.truth
+	if f.truth != nil {
+		n.truths[&f.bytes[len(f.bytes)-1]] = f.truth
+	}
 	n.step(Received{l.ids[end], f.bytes})
-	n.truth = nil
 }
 
 // linkOf returns a node's link and which end of it the node is.

@@ -15,18 +15,19 @@ var (
 
 // simNode is a node: a machine, and an executor that does what it says, later.
 type simNode struct {
-	world   *simWorld
-	id      crdt.NodeID
-	copies  string // of how many it is one more: a prime each
-	at      Instance
-	m       *Machine
-	spaces  map[string]*simSpace
-	timerAt int64
-	posts   []Event // ends of jobs that the machine was not told of
-	builds  []*simBuild
-	queues  []*simQueue
-	truth   *simTruth      // of the frame being received
-	failing map[string]int // how many jobs of a kind are to fail, by script
+	world    *simWorld
+	id       crdt.NodeID
+	copies   string // of how many it is one more: a prime each
+	at       Instance
+	m        *Machine
+	spaces   map[string]*simSpace
+	timerAt  int64
+	posts    []Event // ends of jobs that the machine was not told of
+	builds   []*simBuild
+	queues   []*simQueue
+	truths   map[*byte]*simTruth // of the frames received, by their last byte
+	features []Feature
+	failing  map[string]int // how many jobs of a kind are to fail, by script
 }
 
 // fails draws whether a job fails, unless a script has said so.
@@ -44,7 +45,7 @@ func (n *simNode) name() string { return n.world.namer.node(n.id) + n.copies }
 func (n *simNode) begin() {
 	n.world.instances++
 	n.at = Instance{byte(n.world.instances >> 8), byte(n.world.instances)}
-	n.m = New(Config{Node: n.id, Instance: n.at, Cluster: [32]byte{1}})
+	n.m = New(Config{Node: n.id, Instance: n.at, Cluster: [32]byte{1}, Features: n.features})
 }
 
 func (n *simNode) post(ev Event) { n.posts = append(n.posts, ev) }
@@ -79,7 +80,7 @@ func (n *simNode) execute(e Effect) {
 	case Cancel:
 		n.cancel(e.Job)
 	case Apply:
-		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{apply: &e, truth: n.truth})
+		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{apply: &e, truth: n.truths[&e.Body[len(e.Body)-1]]})
 	case Learn:
 		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{learn: &e})
 	case Close:
@@ -217,6 +218,12 @@ func (b *simBuild) start(sp *simSpace) {
 	if behind := b.vector.Behind(sp.Expand(b.b.Told)); len(behind) > 0 {
 		w.failf("%s: told %v, which the snapshot does not cover", b.node.name(), behind)
 	}
+	base, brings, ok := b.b.Base(b.vector, nil)
+	b.built.To, b.built.Withheld = sp.Normalize(b.vector), !ok
+	if !ok {
+		w.stats.withheld++
+		return
+	}
 	recs := Unintroduced(sp.Since(b.vector, b.b.From), b.b.Introduced)
 	for f := range EncodeWriters(b.b.Number, recs, func(crdt.NodeID) []byte { return nil }) {
 		b.frames = append(b.frames, simFrame{frame: f})
@@ -224,16 +231,16 @@ func (b *simBuild) start(sp *simSpace) {
 	for _, rec := range recs {
 		b.built.Introduced = append(b.built.Introduced, rec.Writer)
 	}
-	truth := &simTruth{from: b.b.From.Clone(), to: b.vector}
+	truth := &simTruth{from: base.Clone(), to: b.vector}
 	enc := NewDeltaEncoder(b.b, func(f Frame) error {
 		b.frames = append(b.frames, simFrame{frame: f, truth: truth})
 		return nil
 	})
 	enc.target = w.target
-	for _, e := range sp.visible.Delta(b.b.From).Entries {
+	enc.Bring(brings)
+	for _, e := range sp.visible.Delta(base).Entries {
 		must(w, enc.Add(e))
 	}
-	b.built.To = sp.Normalize(b.vector)
 	must(w, enc.Finish(b.built.To, nil))
 }
 

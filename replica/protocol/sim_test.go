@@ -67,6 +67,8 @@ func (s *simTotals) add(w *simWorld) {
 	s.stats.stale += w.stats.stale
 	s.stats.unknown += w.stats.unknown
 	s.stats.ahead += w.stats.ahead
+	s.stats.held += w.stats.held
+	s.stats.withheld += w.stats.withheld
 	s.moves = max(s.moves, w.quietMoves)
 	if after := w.lastMerge - w.healed; after > 0 {
 		s.late++
@@ -82,8 +84,8 @@ func (s *simTotals) add(w *simWorld) {
 
 func (s *simTotals) String() string {
 	return fmt.Sprintf("%d worlds: %d frames, %d deltas, %d events brought (%d of them known already), "+
-		"%d unknown writers, %d nodes behind their peers, closes %v; at most %d moves to converge, and in %d worlds time, at most %v",
-		s.worlds, s.stats.frames, s.stats.deltas, s.stats.events, s.stats.stale, s.stats.unknown, s.stats.ahead,
+		"%d held, %d withheld, %d unknown writers, %d nodes behind their peers, closes %v; at most %d moves to converge, and in %d worlds time, at most %v",
+		s.worlds, s.stats.frames, s.stats.deltas, s.stats.events, s.stats.stale, s.stats.held, s.stats.withheld, s.stats.unknown, s.stats.ahead,
 		s.closes, s.moves, s.late, time.Duration(s.millis)*time.Millisecond)
 }
 
@@ -102,6 +104,12 @@ func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
 	}()
 	if w.rng.IntN(3) == 0 {
 		w.names = append(w.names, "beta")
+	}
+	w.features = func(*simNode) []Feature {
+		if w.rng.IntN(8) == 0 {
+			return nil
+		}
+		return []Feature{FeatureSpare}
 	}
 	w.target = 1 + w.rng.IntN(300)
 	w.addNodes([]int{3, 3, 3, 4, 4, 5}[w.rng.IntN(6)])

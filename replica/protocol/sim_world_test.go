@@ -25,6 +25,7 @@ type simWorld struct {
 	closes    map[Code]int
 	stats     simStats
 	readonly  *simNode
+	features  func(*simNode) []Feature
 	strict    bool // no link may be closed for a fault of the peer
 	trace     func(string)
 	namer     namer
@@ -46,6 +47,7 @@ type simStats struct {
 	deltas         int // merged
 	events, stale  int // brought by them; of these, covered already
 	unknown, ahead int
+	held, withheld int // how often a delta was seen waiting, and how many were not sent
 }
 
 // count counts what a delta brings to a vector.
@@ -77,7 +79,8 @@ func (w *simWorld) tracef(format string, args ...any) {
 func newSimWorld(seed uint64, nodes int) *simWorld {
 	w := &simWorld{
 		rng: rand.New(rand.NewPCG(seed, 1)), now: 1, names: []string{"alpha"}, target: TargetFrameBytes,
-		oracle: simOracle{events: map[string]map[crdt.Key][]simEvent{}}, closes: map[Code]int{}, namer: namer{},
+		features: func(*simNode) []Feature { return nil },
+		oracle:   simOracle{events: map[string]map[crdt.Key][]simEvent{}}, closes: map[Code]int{}, namer: namer{},
 	}
 	for _, part := range []string{"a", "b", "c", "d"} {
 		k, err := crdt.MakeKey(crdt.Path{part}, crdt.TypeRegister, "")
@@ -91,8 +94,9 @@ func newSimWorld(seed uint64, nodes int) *simWorld {
 // addNodes adds nodes that have all namespaces.
 func (w *simWorld) addNodes(count int) {
 	for i := range count {
-		n := &simNode{world: w, spaces: map[string]*simSpace{}}
+		n := &simNode{world: w, spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}}
 		n.id[0] = byte(i + 1)
+		n.features = w.features(n)
 		n.begin()
 		w.nodes = append(w.nodes, n)
 		w.tree = append(w.tree, w.rng.IntN(max(i, 1)))
@@ -104,7 +108,7 @@ func (w *simWorld) addNodes(count int) {
 
 // copyNode adds a copy of a node, with what is on its disk.
 func (w *simWorld) copyNode(of *simNode) {
-	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}}
+	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}, features: of.features}
 	n.begin()
 	w.nodes = append(w.nodes, n)
 	w.tree = append(w.tree, w.rng.IntN(len(w.nodes)-1))

@@ -25,6 +25,7 @@ type space struct {
 	fetch    *fetch     // the one Want that is answered now
 	coming   []*job     // deltas that came whole and are not yet applied
 	nextAt   int64      // when pull has something to do, 0: never
+	heldAt   int64      // when to look at what is held, 0: never
 }
 
 func (m *Machine) space(name string) *space {
@@ -56,7 +57,7 @@ func (m *Machine) opened(ev Opened) {
 			continue
 		}
 		s := m.session(l, name)
-		s.recvEpoch = l.nextEpoch()
+		s.beginEpoch()
 		sp.join(s)
 		m.announce(s)
 	}
@@ -93,6 +94,7 @@ func (m *Machine) durable(ev Durable) {
 
 // tendAll does what a change of the namespace's vector asks for.
 func (m *Machine) tendAll(sp *space) {
+	m.deliver(sp)
 	for _, s := range slices.Clone(sp.sessions) {
 		m.tend(s)
 	}

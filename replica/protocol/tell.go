@@ -34,7 +34,7 @@ func (m *Machine) tend(s *session) {
 	if s.offered != nil && s.answering == nil && s.known.CoversAll(s.offered) {
 		m.endOffer(s)
 	}
-	switch due := s.wanted || s.live && s.lacksOurs(); {
+	switch due := s.wanted || s.live && s.lacksOurs() && m.mayPush(s); {
 	case due && s.learning == 0:
 		m.build(s)
 	case !due && !s.link.queued:
@@ -184,7 +184,7 @@ func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
 	s.generation++
 	s.theirs, s.missing = theirs, crdt.Vector{}
 	s.known, s.knownLent = s.space.ns.Expand(theirs), false
-	s.introduced, s.live, s.wanted = nil, false, false
+	s.introduced, s.spares, s.live, s.wanted = nil, nil, false, false
 	s.space.others.Join(s.known)
 	m.noteMissing(s, s.known)
 }

@@ -18,6 +18,9 @@ func (m *Machine) tick() {
 	}
 	m.retries = slices.DeleteFunc(m.retries, func(s *session) bool { return s.ended || s.announceAt == 0 })
 	for _, sp := range m.spaces {
+		if sp.heldAt != 0 && sp.heldAt <= m.now {
+			m.checkHeld(sp)
+		}
 		if sp.nextAt == 0 || sp.nextAt > m.now {
 			continue
 		}
@@ -44,7 +47,7 @@ func (m *Machine) arm() {
 		}
 	}
 	for _, sp := range m.spaces {
-		at = earlier(at, sp.nextAt)
+		at = earlier(earlier(at, sp.nextAt), sp.heldAt)
 	}
 	if at != 0 && (m.armed == 0 || at < m.armed) {
 		m.armed = at

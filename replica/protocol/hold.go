@@ -1,0 +1,180 @@
+package protocol
+
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// This file keeps the rules of sparing at the node that is spared. In a mesh
+// a payload comes from the node that wrote it, and once more from each
+// neighbour that writes, having seen it, before it is told that we have it.
+// Such a neighbour is asked to leave it out. What it pushes then builds on
+// transactions that come over other links, and is held until they are here:
+// causal delivery, as in a causal broadcast, for deltas. If they do not come
+// the delta is refused, with which the asking ends, and fetched instead.
+
+// arrival is a frame of a delta as it came, and of the last one what the
+// sender had told then.
+type arrival struct {
+	deltaHead
+	body  []byte
+	to    crdt.Vector // the sender's vector
+	total crdt.Vector // the sender's floor
+	news  crdt.Vector // what it covers, or brings, that was not durable here
+	came  int64
+}
+
+func (m *Machine) arrived(s *session, d deltaHead, body []byte) *arrival {
+	a := &arrival{deltaHead: d, body: body, came: m.now}
+	if d.last {
+		a.to, a.total = s.theirs.Clone(), s.floor
+		a.news = a.of(s.missing)
+	}
+	return a
+}
+
+// of returns the entries that the delta itself brings.
+func (a *arrival) of(missing crdt.Vector) crdt.Vector {
+	news := crdt.Vector{}
+	for w, seq := range missing {
+		if a.deltaHead.brings == nil || a.deltaHead.brings[w] > 0 {
+			news[w] = seq
+		}
+	}
+	return news
+}
+
+// early reports whether something that a delta builds on is not durable here,
+// or not known to be while writer records of its sender are checked.
+func (s *session) early(a *arrival) bool {
+	if a.deltaHead.brings == nil {
+		return false
+	}
+	if s.learning > 0 {
+		return true
+	}
+	for w, seq := range s.space.ns.Expand(a.to) {
+		if first := a.deltaHead.brings[w]; first > 0 {
+			seq = min(seq, first-1)
+		}
+		if s.space.own[w] < seq {
+			return true
+		}
+	}
+	return false
+}
+
+// hold keeps a frame until what it builds on is here.
+func (m *Machine) hold(s *session, a *arrival) {
+	s.held = append(s.held, a)
+	size := 0
+	for _, o := range s.space.sessions {
+		for _, h := range o.held {
+			size += len(h.body)
+		}
+	}
+	if size > MaxHeldBytes {
+		m.refuse(s, reasonAwaited)
+		return
+	}
+	m.scheduleHeld(s.space)
+}
+
+// deliver takes what was held and can be applied now.
+func (m *Machine) deliver(sp *space) {
+	for _, s := range sp.sessions {
+		for len(s.held) > 0 && !s.early(s.held[0]) {
+			a := s.held[0]
+			s.held = s.held[1:]
+			m.take(s, a)
+		}
+	}
+	m.scheduleHeld(sp)
+}
+
+// scheduleHeld sets when to look at what is held.
+func (m *Machine) scheduleHeld(sp *space) {
+	sp.heldAt = 0
+	for _, s := range sp.sessions {
+		if len(s.held) > 0 {
+			sp.heldAt = earlier(sp.heldAt, s.held[0].came+HoldMillis)
+		}
+	}
+}
+
+// checkHeld refuses what was held for too long, unless what it builds on is
+// coming.
+func (m *Machine) checkHeld(sp *space) {
+	for _, s := range slices.Clone(sp.sessions) {
+		if len(s.held) == 0 || s.held[0].came+HoldMillis > m.now {
+			continue
+		}
+		if a := s.held[0]; m.awaits(s, a) {
+			a.came = m.now
+			continue
+		}
+		m.refuse(s, reasonAwaited)
+	}
+	m.scheduleHeld(sp)
+}
+
+// awaits reports whether all that a delta builds on is being applied, or part
+// of something that is coming. What is held as well is neither: two deltas of
+// several transactions each can build on each other.
+func (m *Machine) awaits(s *session, a *arrival) bool {
+	for w, seq := range s.space.ns.Expand(a.to) {
+		if first := a.deltaHead.brings[w]; first > 0 {
+			seq = min(seq, first-1)
+		}
+		if s.space.own[w] >= seq || s.space.applies(w, seq) {
+			continue
+		}
+		n, ok := s.space.ns.NodeOf(w)
+		if !ok || !slices.ContainsFunc(s.space.sessions, func(o *session) bool { return o.link.peer == n && o.receiving != nil }) {
+			return false
+		}
+	}
+	return true
+}
+
+// askToSpare asks the peer to leave out what is here already, if a delta that
+// was not asked for brought such.
+func (m *Machine) askToSpare(s *session, a *arrival) {
+	if f := s.space.fetch; !a.last || !s.link.speaks(FeatureSpare) || f != nil && f.s == s {
+		return
+	}
+	repeated := m.repeated(s, a)
+	if len(repeated) == 0 {
+		return
+	}
+	if len(s.space.sessions) <= maxSparedAtOnce { // the others are next
+		for _, o := range s.space.sessions {
+			repeated = withNode(repeated, o.link.peer)
+		}
+	}
+	nodes := slices.DeleteFunc(repeated, func(n crdt.NodeID) bool { return s.asked.has(n) || !m.meets(n, s) })
+	if s.asked != nil && (len(nodes) == 0 || len(s.asked.nodes)+len(nodes) > MaxSpared) {
+		return
+	}
+	s.asked = s.asked.with(nodes)
+	m.send(s.link, (&spare{s.number, s.recvEpoch, nodes}).encode())
+}
+
+// repeated returns the nodes of whom a delta brings events, and nothing is
+// lacking. What this node wrote itself comes back only if it crossed the delta.
+func (m *Machine) repeated(s *session, a *arrival) (nodes []crdt.NodeID) {
+	for _, w := range writersOf(a.body) {
+		n, ok := s.space.ns.NodeOf(w)
+		if seq := s.missing[w]; ok && n != s.link.peer && n != m.node && (seq == 0 || s.space.brings(w, seq)) {
+			nodes = withNode(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// beginEpoch makes what the peer sent for the epoch before worth nothing.
+func (s *session) beginEpoch() {
+	s.recvEpoch = s.link.nextEpoch()
+	s.asked, s.held = nil, nil
+}
