@@ -54,8 +54,9 @@ var plan = []room{
 		dir:   "cmd/...",
 		rooms: []string{"replica", "crdt", "transport"},
 		libs:  []string{"github.com/spf13/cobra", "golang.org/x/term", msgpack},
-		tests: []string{scripts, rapid},
+		tests: []string{"internal/netlab", scripts, rapid},
 	},
+	{dir: "internal/netlab", libs: []string{"golang.org/x/sys"}},
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
 	{dir: "internal/house", tests: []string{scripts}},
 }
