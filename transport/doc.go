@@ -44,8 +44,12 @@
 //
 // A link that has nothing to say is silent, and lives through any outage
 // shorter than its idle timeout. Packets that find no route are lost packets.
-// A partition is noticed by the end that dialed as soon as it has something to
-// say (stall.go); a peer that restarted says so at the first packet on a link
+// When the network of this machine changes ([WatchNetwork] tells), links that
+// it dialed move to the new path ([QUIC.NetworkChanged], doubt.go), with all
+// that was under way. A link whose packets go unanswered is asked after several
+// times a second, and says so ([Doubtful]), so that who wants to can dial anew
+// beside it. A partition ends links at the end that dialed, while it has
+// something to say (stall.go); a peer that restarted says so at the first packet on a link
 // that it does not know, if that is of 43 bytes or more (a frame of 16 or more
 // is), because its key for that (RFC 9000, 10.3) is derived from its node's
 // key. A NAT between wants [Options].KeepAlive.

@@ -49,6 +49,12 @@ const (
 	// that. An acknowledgement is never answered, but there are at most two
 	// after the last packet received; probes make it more within the timeout.
 	stallPackets = 4
+	// suspectAfter is how long nothing may have come, though suspectPackets went
+	// out, for a link to be doubted: longer than a round trip over a
+	// satellite. One packet more than the two acknowledgements that may go
+	// unanswered; the first repeats are on their way by then.
+	suspectAfter   = time.Second
+	suspectPackets = 3
 	// blockedLooks is how many stall timeouts a transfer waits for a peer that
 	// neither reads nor says anything: a minute, which is beyond what a busy
 	// disk takes.

@@ -47,6 +47,11 @@ type Options struct {
 	// neither side says anything ends after 4 times as long. Default 15 s.
 	StallTimeout time.Duration
 
+	// Doubts is called when a link of this network has begun to be doubted,
+	// or is so no longer (see Doubtful). It must not block. Default: nobody
+	// is told.
+	Doubts func()
+
 	// WindowBytes bounds what a peer may have in flight to this node, and so
 	// its memory per link: 16 KiB to 64 MiB. Default 1 MiB.
 	WindowBytes int
@@ -64,6 +69,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Revoked == nil {
 		o.Revoked = func(crdt.NodeID) bool { return false }
+	}
+	if o.Doubts == nil {
+		o.Doubts = func() {}
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -24,6 +24,7 @@ type quicLink struct {
 	frames  *frameReader // of the one receiver
 	reading interrupter
 	stall   stallWatch
+	doubt   doubt
 
 	framesSent, framesReceived atomic.Uint64
 }

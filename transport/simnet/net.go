@@ -115,6 +115,26 @@ func (n *Net) ListenPacket(addr string) (net.PacketConn, error) {
 	return s, nil
 }
 
+// Rebind gives the packet connection at one address another one, as a device's
+// does that changes networks or whose NAT forgot it. What is on its way to the
+// old one gets lost.
+func (n *Net) Rebind(from, to string) error {
+	at, err := net.ResolveUDPAddr("udp", to)
+	if err != nil || at.IP == nil || at.Port == 0 {
+		return fmt.Errorf("simnet: %q is no IP address and port", to)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.sockets[from]
+	if s == nil || n.sockets[at.String()] != nil {
+		return fmt.Errorf("simnet: rebind %s to %s: nobody is there, or somebody is", from, to)
+	}
+	delete(n.sockets, from)
+	s.addr = at
+	n.sockets[at.String()] = s
+	return nil
+}
+
 // Cut parts two addresses: links between them end with CodeTimeout at both
 // ends, what is in flight is lost, and nothing passes until they are healed.
 func (n *Net) Cut(a, b string) {

@@ -19,7 +19,7 @@ type packet struct {
 // word, as on the Internet.
 type socket struct {
 	net      *Net
-	addr     *net.UDPAddr
+	addr     *net.UDPAddr // guarded by the net's mutex
 	received chan packet
 	closed   chan struct{}
 
@@ -129,7 +129,11 @@ func (s *socket) SetReadBuffer(int) error { return nil }
 func (s *socket) SetWriteBuffer(int) error { return nil }
 
 // LocalAddr implements net.PacketConn.
-func (s *socket) LocalAddr() net.Addr { return s.addr }
+func (s *socket) LocalAddr() net.Addr {
+	s.net.mu.Lock()
+	defer s.net.mu.Unlock()
+	return s.addr
+}
 
 // Close implements net.PacketConn.
 func (s *socket) Close() error {
