@@ -13,8 +13,13 @@ import (
 // Nothing is sent before it is on disk here.
 func (m *mesh) build(ctx context.Context, l *link, b protocol.Build) protocol.Built {
 	built := protocol.Built{Job: b.Job}
-	m.builds <- struct{}{}
-	defer func() { <-m.builds }()
+	select { // in turn: who came first waits no longer than those before take
+	case m.builds <- struct{}{}:
+		defer func() { <-m.builds }()
+	case <-ctx.Done():
+		built.Err = ctx.Err()
+		return built
+	}
 	ns := b.Namespace.(*store.Namespace)
 	snap, err := ns.Snapshot()
 	if err != nil {

@@ -248,7 +248,7 @@ func (d *DB) AddPeer(address string) error {
 		return append(peers, address)
 	})
 	if err == nil && d.mesh != nil {
-		d.mesh.dial(address)
+		d.mesh.dial(address, OriginSaved)
 	}
 	return err
 }
@@ -316,7 +316,7 @@ func (d *DB) Peers() ([]PeerStatus, error) {
 	saved, err := d.savedPeers()
 	var all []PeerStatus
 	for _, p := range saved {
-		all = append(all, PeerStatus{Address: p, Configured: true})
+		all = append(all, PeerStatus{Address: p, Configured: true, Origin: OriginSaved, Breaker: Breaker{State: BreakerClosed}})
 	}
 	return all, err
 }

@@ -82,8 +82,14 @@ func (d *DB) enterNetwork() error {
 	if errors.Is(d.store.Health(), ErrDamaged) {
 		d.quarantine() // it was found before anybody could be told
 	}
-	for _, address := range append(saved, d.options.Peers...) {
-		d.mesh.dial(address)
+	if d.options.Network == nil {
+		d.mesh.running.Go(d.mesh.watchNetwork)
+	}
+	for _, address := range d.options.Peers {
+		d.mesh.dial(address, OriginConfigured)
+	}
+	for _, address := range saved {
+		d.mesh.dial(address, OriginSaved)
 	}
 	return nil
 }
@@ -131,13 +137,22 @@ func (d *DB) knownAddresses() []string {
 	return append(append(own, saved...), d.options.Peers...)
 }
 
+// doubts passes on that a link is in doubt, or is so no longer.
+func (d *DB) doubts() {
+	select {
+	case <-d.entered:
+		d.mesh.doubts()
+	default: // nobody waits for links yet
+	}
+}
+
 func (d *DB) openNetwork() (transport.Network, error) {
 	if d.options.Network != nil {
 		return d.options.Network, nil
 	}
 	o := transport.Options{
 		Listen: d.options.Listen, Now: d.options.Now, Revoked: d.roster.revoked,
-		KeepAlive: d.options.KeepAlive,
+		KeepAlive: d.options.KeepAlive, Doubts: d.doubts,
 	}
 	if d.invites != nil {
 		o.Registrar, o.Authority = d.invites, d.authority

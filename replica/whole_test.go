@@ -29,11 +29,18 @@ type wholeNode struct {
 	address  string
 	disk     *vfs.MemFS
 	options  Options
+	listen   func() (transport.Network, error) // nil: links of frames, at address
 	db       *DB
 }
 
 // inBubble runs fn on a fleet of n nodes, each of which dials all others.
 func inBubble(t *testing.T, n int, o simnet.Options, fn func(*wholeFleet)) {
+	t.Helper()
+	inBubbleWith(t, n, o, func(int, *wholeNode) {}, fn)
+}
+
+// inBubbleWith is inBubble with nodes that are changed before they are opened.
+func inBubbleWith(t *testing.T, n int, o simnet.Options, change func(int, *wholeNode), fn func(*wholeFleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := &wholeFleet{t: t, net: simnet.New(o)}
@@ -55,6 +62,9 @@ func inBubble(t *testing.T, n int, o simnet.Options, fn func(*wholeFleet)) {
 				fleet: f, identity: identity, address: addresses[i], disk: vfs.NewCrashableMem(),
 				options: Options{Peers: append(append([]string(nil), addresses[:i]...), addresses[i+1:]...)},
 			})
+		}
+		for i, node := range f.nodes {
+			change(i, node)
 		}
 		for _, node := range f.nodes {
 			node.open()
@@ -78,7 +88,13 @@ func (f *wholeFleet) close() {
 
 func (n *wholeNode) open() {
 	n.fleet.t.Helper()
-	endpoint, err := n.fleet.net.Listen(n.identity.Credential(), n.address)
+	listen := n.listen
+	if listen == nil {
+		listen = func() (transport.Network, error) {
+			return n.fleet.net.Listen(n.identity.Credential(), n.address)
+		}
+	}
+	endpoint, err := listen()
 	if err != nil {
 		n.fleet.t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (q *QUIC) greet(conn *quic.Conn) {
 	select {
 	case q.accepted <- l:
 	case <-ctx.Done():
-		_ = l.Close(CodeBusy, "")
+		_ = l.Close(CodeBusy, busyReason(prefaceTimeout))
 	}
 }
 

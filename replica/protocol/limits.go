@@ -100,6 +100,9 @@ const (
 	// since most failures (an unknown writer) are mended by asking again.
 	RetryDelayMillis    = 100
 	MaxRetryDelayMillis = 30_000
+	// CrossMillis is within which time two links of two nodes count as dialed
+	// at a time: an attempt takes no longer than that.
+	CrossMillis = 10_000
 	// HelloTimeoutMillis is how long a peer may take to say Hello.
 	HelloTimeoutMillis = 10_000
 	// MaxRefusals is how many deltas in a row a peer may refuse before the

@@ -15,6 +15,7 @@ type link struct {
 	peer     crdt.NodeID
 	instance Instance
 	dialed   bool
+	since    int64 // when it came up
 	grants   Grants
 	seq      SeqChecker
 
@@ -71,7 +72,7 @@ func (l *link) nextEpoch() uint64 {
 // that is linked is another end, with a link of its own.
 func (m *Machine) linkUp(ev LinkUp) {
 	l := &link{
-		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, grants: ev.Grants,
+		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, since: m.now, grants: ev.Grants,
 		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{},
 	}
 	switch old := m.linkTo(l.far()); {
@@ -94,10 +95,11 @@ func (m *Machine) linkUp(ev LinkUp) {
 }
 
 // keeps reports whether the older of two links to one end stays: the one that
-// the smaller end dialed; of two by one dialer the newer, since it knows that
+// the smaller end dialed, if both dialed at a time; of two by one dialer the
+// newer, and of two that came up apart as well, since who dialed it knows that
 // the older is dead.
 func (m *Machine) keeps(old, l *link) bool {
-	return old.dialer(m.self).compare(l.dialer(m.self)) < 0
+	return m.now-old.since < CrossMillis && old.dialer(m.self).compare(l.dialer(m.self)) < 0
 }
 
 // linkTo returns the link to an end.

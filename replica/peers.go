@@ -1,0 +1,114 @@
+package replica
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// Origin is how an address came to be known.
+type Origin string
+
+// The origins of addresses. A peer that dialed us and is not known otherwise
+// has none.
+const (
+	// OriginConfigured is one of Options.Peers.
+	OriginConfigured Origin = "configured"
+	// OriginSaved is one that AddPeer wrote down.
+	OriginSaved Origin = "saved"
+)
+
+// PeerStatus is what is known of one peer: an address that this node keeps a
+// link with, or a node that has a link with it.
+type PeerStatus struct {
+	// Address is the one that is dialed, or the far end's for a peer that
+	// dialed us and whose address is not known here.
+	Address string
+	// Configured says that this node keeps dialing Address, for as long as it
+	// takes: it was told to.
+	Configured bool
+	// Origin is how Address came to be known; "" if the peer dialed us.
+	Origin Origin
+	// Node is zero as long as nobody was met at Address.
+	Node crdt.NodeID
+	// Connected is since when the link is up; zero if there is none.
+	Connected time.Time
+	// Doubted says that the link is up, and packets go unanswered.
+	Doubted bool
+	// Failure says why there is no link, if an attempt failed or the last
+	// link broke, and FailedAt when that was.
+	Failure  error
+	FailedAt time.Time
+	// Breaker tells when Address is dialed next. It is closed while a link
+	// is up.
+	Breaker Breaker
+	// Stats are of the link that is up.
+	Stats transport.LinkStats
+}
+
+// peers returns the status of every peer, ordered by address.
+func (m *mesh) peers() []PeerStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	up := map[remote]*link{}
+	for _, l := range m.links {
+		if old := up[l.remote()]; old == nil || l.id < old.id {
+			up[l.remote()] = l
+		}
+	}
+	var all []PeerStatus
+	for _, d := range m.dialers {
+		p := d.status()
+		if l := best(up, d.met(), d.address); l != nil {
+			p.link(l)
+			delete(up, l.remote())
+		}
+		all = append(all, p)
+	}
+	for at, l := range up {
+		p := PeerStatus{Address: l.conn.RemoteAddr(), Node: at.node}
+		p.link(l)
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b PeerStatus) int {
+		return cmp.Or(cmp.Compare(a.Address, b.Address), a.Node.Compare(b.Node))
+	})
+	return all
+}
+
+// best returns the link with whom was last at an address: with that instance of
+// the node, or the one that is there now, or any.
+func best(up map[remote]*link, at remote, address string) (any *link) {
+	if l := up[at]; l != nil {
+		return l
+	}
+	for _, l := range up {
+		switch {
+		case l.peer != at.node:
+		case l.conn.RemoteAddr() == address:
+			return l
+		case any == nil || l.id < any.id:
+			any = l
+		}
+	}
+	return any
+}
+
+// status tells what dialing came to.
+func (d *dialer) status() PeerStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return PeerStatus{
+		Address: d.address, Configured: true, Origin: d.origin, Node: d.at.node,
+		Failure: d.failure, FailedAt: d.failedAt, Breaker: d.breaker.status(time.Now()),
+	}
+}
+
+// link adds what a link tells that is up.
+func (p *PeerStatus) link(l *link) {
+	p.Connected, p.Doubted, p.Stats = l.since, l.doubted(), l.conn.Stats()
+	p.Failure, p.FailedAt, p.Breaker = nil, time.Time{}, Breaker{State: BreakerClosed}
+}

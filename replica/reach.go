@@ -1,0 +1,88 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+const (
+	// dialTimeout bounds one attempt.
+	dialTimeout = 10 * time.Second
+	// firstHedge is the least time that an attempt may go unanswered before
+	// another one is begun beside it. QUIC repeats a first packet at pauses
+	// that double, so that of a single attempt few packets are left to meet a
+	// network that comes back; a fresh one finds it within a second.
+	firstHedge = time.Second
+	// maxAttempts bounds the attempts at a time with one address. Each then
+	// has two seconds and more, which is a handshake over a satellite.
+	maxAttempts = 3
+)
+
+// attempt is the outcome of one.
+type attempt struct {
+	number int
+	conn   transport.Link
+	err    error
+}
+
+// reach dials an address until somebody answers, or dialTimeout has passed. A
+// further attempt is begun after each hedge, and at once when kick says that
+// the network has changed; the eldest makes room. The first answer counts,
+// whatever it is.
+func reach(ctx context.Context, network transport.Network, address string, hedge time.Duration, kick <-chan struct{}) (transport.Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	outcomes := make(chan attempt)
+	var running []context.CancelFunc // of the attempts, the eldest first; nil: it has ended
+	begin := func() {
+		if len(running) >= maxAttempts {
+			if end := running[len(running)-maxAttempts]; end != nil {
+				end()
+			}
+		}
+		own, end := context.WithCancel(ctx)
+		number := len(running)
+		running = append(running, end)
+		go func() {
+			defer end()
+			conn, err := network.Dial(own, address)
+			select {
+			case outcomes <- attempt{number, conn, err}:
+			case <-ctx.Done():
+				if err == nil {
+					_ = conn.Close(transport.CodeDuplicate, "another attempt was first")
+				}
+			}
+		}()
+	}
+	begin()
+	ticks := time.NewTicker(hedge)
+	defer ticks.Stop()
+	ended := 0
+	last := fmt.Errorf("dial %s: %w", address, transport.ErrUnreachable)
+	for {
+		select {
+		case a := <-outcomes:
+			if a.err == nil || kindOf(a.err) != silent {
+				return a.conn, a.err
+			}
+			running[a.number] = nil
+			if !errors.Is(a.err, context.Canceled) { // else it made room
+				last = a.err
+			}
+			if ended++; ended == len(running) {
+				return nil, last
+			}
+		case <-ticks.C:
+			begin()
+		case <-kick:
+			begin()
+		case <-ctx.Done():
+			return nil, last
+		}
+	}
+}
