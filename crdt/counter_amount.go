@@ -116,3 +116,23 @@ func readAmounts(e *Event) ([]amount, error) {
 	}
 	return greatest(as), nil // a seq that was 0 may belong elsewhere
 }
+
+// Explicit returns the value of an event at k, as it says the same under
+// another dot: what a value leaves to its event's dot is written out. Whoever
+// writes an event again, as another transaction, writes that.
+func Explicit(k Key, e *Event) []byte {
+	_, t, sub, err := k.Split()
+	if err != nil || t != TypeCounter || e.Removed {
+		return e.Value
+	}
+	if len(sub) == slotSubBytes && sub[:1] == slotSub {
+		if a, err := readSlot(e, WriterID([]byte(sub[1:]))); err == nil {
+			return appendSlot(nil, a)
+		}
+		return e.Value
+	}
+	if as, err := readAmounts(e); err == nil {
+		return appendAmounts(nil, as)
+	}
+	return e.Value
+}

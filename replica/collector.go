@@ -24,12 +24,23 @@ const (
 
 // startCollecting collects until the database closes.
 func (d *DB) startCollecting() {
+	d.background(d.collectAll)
+}
+
+// background runs fn beside all else; its context ends when Close begins.
+func (d *DB) background(fn func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cleaner.Go(func() {
-		<-d.closing
+		select {
+		case <-d.closing:
+		case <-ctx.Done():
+		}
 		cancel()
 	})
-	d.cleaner.Go(func() { d.collectAll(ctx) })
+	d.cleaner.Go(func() {
+		defer cancel()
+		fn(ctx)
+	})
 }
 
 // collectAll collects in all namespaces, again and again, until ctx ends.

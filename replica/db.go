@@ -27,7 +27,7 @@ type DB struct {
 	closing chan struct{} // closed when Close begins; ends what waits
 	close   sync.Once
 	closed  error          // what Close answered
-	cleaner sync.WaitGroup // the collector
+	cleaner sync.WaitGroup // what runs in the background
 
 	// admin is held while a namespace comes or goes. It is held over disk
 	// writes, which mu is not.
@@ -52,7 +52,8 @@ type DB struct {
 // Open opens the database in dir, and makes it where there is none: with an
 // identity of its own, and no peers, until Init or Join gave it a cluster.
 // Errors are ErrOptions, ErrInUse, ErrNewerFormat (and nothing was written),
-// ErrDamaged, or the operating system's.
+// ErrDamaged (see Repair), ErrRestoring, ErrRepairing, or the operating
+// system's.
 func Open(dir string, options Options) (*DB, error) {
 	options, err := options.validate()
 	if err != nil {
@@ -93,6 +94,9 @@ func Open(dir string, options Options) (*DB, error) {
 		return nil, errors.Join(err, d.store.Close())
 	}
 	d.startCollecting()
+	if err := d.startReissuing(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	return d, nil
 }
 

@@ -113,8 +113,8 @@ func (m *mesh) dropping(ns *store.Namespace) {
 // durable says that more of a namespace has become durable. It never blocks.
 func (m *mesh) durable(ns *store.Namespace) { m.inbox.mark(ns) }
 
-// now is the machine's clock.
-func (m *mesh) now() int64 { return time.Since(m.started).Milliseconds() }
+// now is the machine's clock, which begins at 1.
+func (m *mesh) now() int64 { return time.Since(m.started).Milliseconds() + 1 }
 
 // accept takes the links that peers dial.
 func (m *mesh) accept() {

@@ -23,14 +23,10 @@ type putter = func(key, value []byte) error
 // holds commits.
 func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
 	wall := ns.store.now()
-	dot := ns.history.visible.own
-	if dot.Seq == 0 {
-		if err := ns.beginWriter(b, wall); err != nil {
-			return crdt.Dot{}, err
-		}
-		dot.Writer = ns.writer
+	dot, err := ns.nextDot(b, wall)
+	if err != nil {
+		return crdt.Dot{}, err
 	}
-	dot.Seq++
 	put := func(key, value []byte) error { return b.Set(key, value, nil) }
 	e := crdt.Event{Dot: dot, Time: ns.clock.Now(wall)}
 	bl := &ns.builder
@@ -48,6 +44,20 @@ func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
 		}
 	}
 	return dot, bl.entry.finish(put)
+}
+
+// nextDot returns the dot of the own transaction that b will hold. Before the
+// first of a run it puts its writer's record. The caller holds commits.
+func (ns *Namespace) nextDot(b *pebble.Batch, wall int64) (crdt.Dot, error) {
+	dot := ns.history.visible.own
+	if dot.Seq == 0 {
+		if err := ns.beginWriter(b, wall); err != nil {
+			return crdt.Dot{}, err
+		}
+		dot.Writer = ns.writer
+	}
+	dot.Seq++
+	return dot, nil
 }
 
 // check refuses what could not be read again, here or at a peer.

@@ -66,7 +66,9 @@
 // Damage is an error, and never an older state: blocks and log entries have
 // checksums, and the WITNESS file says what must be there. Only what was
 // logged last may be lost to damage in silence: the end of the WAL that a
-// crash left, back to the last change of the MANIFEST.
+// crash left, back to the last change of the MANIFEST. A store once found
+// damaged is not opened again, but for Repair: that puts it aside, and makes a
+// new one in which what could be read waits for Reissue.
 //
 // # What it does not do
 //

@@ -57,8 +57,17 @@ type engineOptions struct {
 	FS                        vfs.FS      // nil: the real one
 	CacheBytes, MemTableBytes int64       // 0: 16 MiB, 4 MiB
 	Report                    func(error) // told of each fault once; may be called with locks held, must not block nor call back
-	Restoring                 bool        // the caller is a restore: what one left that broke off is its
+	Purpose                   purpose
 }
+
+// purpose is what a directory is opened for.
+type purpose int
+
+const (
+	purposeServe   purpose = iota
+	purposeRestore         // what a restore left that broke off is the caller's
+	purposeRepair          // so is what a repair left, and known damage is no reason to refuse
+)
 
 // engine is Pebble under the rule that no fault of the disk ends the process
 // and none is acknowledged as success. Reads go to DB directly, and their
@@ -90,6 +99,11 @@ func openEngine(dir string, o engineOptions) (*engine, error) {
 			return nil, fmt.Errorf("open store %s: %w", dir, err)
 		}
 		dir = abs
+	}
+	if o.Purpose != purposeRepair {
+		if err := checkRepairing(o.FS, dir); err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dir, err)
+		}
 	}
 	if _, err := readFormat(o.FS, dir); err != nil {
 		return nil, err
@@ -154,9 +168,11 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Restoring && state == stateRestoring {
+	switch {
+	case o.Purpose == purposeRepair:
+	case o.Purpose == purposeRestore && state == stateRestoring:
 		err = unmark(o.FS, dir) // of what is about to be replaced
-	} else {
+	default:
 		err = checkMark(o.FS, dir)
 	}
 	if err != nil {
@@ -164,7 +180,7 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 	}
 	data := o.FS.PathJoin(dir, dataDir)
 	switch {
-	case state == stateRestoring && !o.Restoring:
+	case state == stateRestoring && o.Purpose != purposeRestore:
 		return nil, ErrRestoring
 	case state == "" || state == stateCreating:
 		if err := create(dir, data, state, o); err != nil {

@@ -28,6 +28,10 @@ import (
 //	|    |           | 06   | writer (4) |            an entry of the floor
 //	|    |           | 07   | time (8) |              a checkpoint
 //	|    |           | 08   |                         how far was collected
+//	| 06 | number(4) | 01   | writer (4) |            waits: a writer's record
+//	|    |           | 02   | writer (4) |            waits: an entry of the vector
+//	|    |           | 03   | key |                   waits: a record
+//	| 07 | ...                             scratch of a repair (salvage.go)
 //	+----+-----------+------+-----+
 //
 // All that a namespace has lies in one range, so it is dropped by one
@@ -40,6 +44,8 @@ const (
 	spaceLocal     = 0x03
 	spaceStage     = 0x04
 	spaceNamespace = 0x05
+	spacePending   = 0x06 // what a repair could read (pending.go)
+	spaceScratch   = 0x07
 
 	stageRecord = 0x01
 	stageLog    = 0x02

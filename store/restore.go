@@ -34,7 +34,7 @@ func Restore(ctx context.Context, dir string, in io.Reader, o Options) (err erro
 	if err := backup.header(); err != nil {
 		return fmt.Errorf("restore %s: %w", dir, err)
 	}
-	s, err := open(dir, o, true)
+	s, err := open(dir, o, purposeRestore)
 	if err != nil {
 		return err
 	}

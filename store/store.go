@@ -44,18 +44,18 @@ type Store struct {
 // Open opens the store in dir, and makes one if there is none. It fails with
 // ErrInUse if somebody has it open, ErrNewerFormat (and nothing written) if a
 // later release wrote it, ErrDamaged if what is there is not what was
-// written, ErrRestoring, ErrDiskFull, or the filesystem's error.
-func Open(dir string, o Options) (*Store, error) { return open(dir, o, false) }
+// written, ErrRestoring, ErrRepairing, ErrDiskFull, or the filesystem's error.
+func Open(dir string, o Options) (*Store, error) { return open(dir, o, purposeServe) }
 
-// open is Open; a restore may open what one left that broke off.
-func open(dir string, o Options, restoring bool) (*Store, error) {
+// open is Open; a restore or a repair may open what Open refuses.
+func open(dir string, o Options, why purpose) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	e, err := openEngine(dir, engineOptions{
 		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes,
-		Report:    func(err error) { o.Report(Report{Err: err}) },
-		Restoring: restoring,
+		Report:  func(err error) { o.Report(Report{Err: err}) },
+		Purpose: why,
 	})
 	if err != nil {
 		return nil, err
@@ -221,8 +221,9 @@ func (s *Store) Drop(name string) error {
 		delete(s.open, name)
 	}
 	lower, upper := namespaceRange(number)
+	waiting, end := pendingRange(number)
 	err := s.commit(s.engine.free, func(b *pebble.Batch) error {
-		return errors.Join(b.Delete(catalogKey(name), nil), b.DeleteRange(lower, upper, nil))
+		return errors.Join(b.Delete(catalogKey(name), nil), b.DeleteRange(lower, upper, nil), b.DeleteRange(waiting, end, nil))
 	})
 	if err != nil {
 		return fmt.Errorf("drop namespace %q: %w", name, err)

@@ -54,8 +54,8 @@ func New(c Config) *Machine {
 	return m
 }
 
-// Step takes an event, at a time in milliseconds on any clock that does not
-// stop (a step back counts as none), and returns what is to be done, in order.
+// Step takes an event, at a time above 0 in milliseconds on any clock that does
+// not stop (a step back counts as none), and returns what is to be done, in order.
 // The slice is valid until the next Step.
 func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 	m.now = max(m.now, nowMillis)

@@ -92,6 +92,15 @@ func (m *Machine) Coverage(namespace string) (c Coverage) {
 	return c
 }
 
+// Filled reports whether all is here that some peer has, which has something.
+// Like Step it is for the goroutine that steps the machine.
+func (m *Machine) Filled(namespace string) bool {
+	sp := m.space(namespace)
+	return sp != nil && len(sp.coming) == 0 && slices.ContainsFunc(sp.sessions, func(s *session) bool {
+		return s.met() && len(s.theirs) > 0 && len(s.missing) == 0
+	})
+}
+
 func (s *session) status() SessionStatus {
 	st := SessionStatus{
 		Namespace: s.name, Here: s.number != 0, There: s.peerNumber != 0, Met: s.met(),

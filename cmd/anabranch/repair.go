@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+// repairRow is what a repair did.
+type repairRow struct {
+	Damaged    bool     `json:"damaged"`
+	Damage     string   `json:"damage,omitempty"`
+	Aside      string   `json:"aside,omitempty"`
+	Namespaces []string `json:"namespaces"`
+	Records    int      `json:"records"`
+	Lost       int      `json:"lost"`
+	Reissued   int      `json:"reissued"`
+	Unreadable []string `json:"unreadable"`
+}
+
+func repairCommand(g *globals) *cobra.Command {
+	var alone bool
+	cmd := &cobra.Command{
+		Use:   "repair",
+		Short: "Make a directory whose store is damaged one that opens again",
+		Long: `Repair puts a damaged store aside, in the directory itself, and makes a new one in
+its place. The node stays who it is, with its key, its peers and its namespaces.
+What could be read of the damaged store is kept until 'serve' has filled the
+namespaces from a peer; what the peer has not seen is then written again. So writes
+that were not sent yet are not lost, and what others have overwritten stays so.
+What neither can be read nor is at a peer is lost. Nothing is done to a store that
+is not damaged, and a repair that was cut off can be begun again.
+
+The damaged store is never removed: remove its directory when all is well.`,
+		Example: "  anabranch repair --dir ./camera && anabranch serve --dir ./camera",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, err := replica.Repair(cmd.Context(), g.dir, replica.RepairOptions{Alone: alone})
+			if err != nil {
+				return err
+			}
+			return printRepaired(cmd, g, done)
+		},
+	}
+	cmd.Flags().BoolVar(&alone, "alone", false,
+		"wait for no peer: write what could be read again at once. What peers overwrote meanwhile may come back beside it")
+	return cmd
+}
+
+func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error {
+	row := repairRow{
+		Damaged: done.Aside != "", Aside: done.Aside, Namespaces: append([]string{}, done.Namespaces...),
+		Records: done.Records, Lost: done.Lost, Reissued: done.Reissued, Unreadable: []string{},
+	}
+	if done.Damage != nil {
+		row.Damage = done.Damage.Error()
+	}
+	for _, err := range done.Unreadable {
+		row.Unreadable = append(row.Unreadable, err.Error())
+	}
+	if g.output != outputTable {
+		p := newPrinter(cmd.OutOrStdout(), outputJSON)
+		return p.row(row, "")
+	}
+	p := newPrinter(cmd.OutOrStdout(), outputTable)
+	lines := [][2]string{{"damaged", "no: nothing was changed"}}
+	if row.Damaged {
+		lines = [][2]string{
+			{"damaged", row.Damage}, {"put aside in", row.Aside},
+			{"namespaces", strconv.Itoa(len(row.Namespaces))}, {"records read", strconv.Itoa(row.Records)},
+			{"records lost", strconv.Itoa(row.Lost)},
+		}
+		for _, why := range row.Unreadable {
+			lines = append(lines, [2]string{"not read", why})
+		}
+	}
+	if row.Reissued > 0 {
+		lines = append(lines, [2]string{"written again", strconv.Itoa(row.Reissued)})
+	} else if row.Records > 0 {
+		lines = append(lines, [2]string{"next", "'anabranch serve': peers fill it, and what they lack is written again"})
+	}
+	for _, line := range lines {
+		if err := p.row(nil, "", line[0], line[1]); err != nil {
+			return err
+		}
+	}
+	return p.flush()
+}
+
+// hint says what helps against an error, "" if nobody knows.
+func hint(err error) string {
+	if errors.Is(err, replica.ErrDamaged) || errors.Is(err, replica.ErrRepairing) {
+		return " (see 'anabranch repair --help')"
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// ErrRepairing says that a repair of the directory broke off. It can be begun
+// again, and nothing else.
+var ErrRepairing = store.ErrRepairing
+
+// Repaired says what a Repair found and did.
+type Repaired struct {
+	store.Repaired
+	// Reissued is how many events of the damaged store were written again,
+	// since nobody was waited for (RepairOptions.Alone).
+	Reissued int
+}
+
+// RepairOptions say how to repair. The zero value is good.
+type RepairOptions struct {
+	// Alone writes what could be read again at once, as news, rather than
+	// when a peer has told what it has: for a device without peers, or whose
+	// peers are gone for good. What peers have removed or overwritten
+	// meanwhile may then come back beside it. A database of no cluster is
+	// always repaired so.
+	Alone bool
+	// FS holds the directory. Nil: the operating system's.
+	FS vfs.FS
+	// Identity is who the node is. Nil: whom the directory says.
+	Identity *transport.Identity
+}
+
+// Repair makes the directory of a damaged database (ErrDamaged) one that opens
+// again: the damaged store is put aside within it, and kept. The node stays
+// who it is, with its key, its peers and its subscriptions; its namespaces are
+// filled by peers, as those of a new node are, once the database is opened
+// with a network. When a peer has told all that it has, those events that
+// could be read of the damaged store and that the peer has not seen are
+// written again, as a new writer, with their time: unsent writes are not lost
+// with the store, and what peers have overwritten stays so. NoticeRepaired
+// tells of that.
+//
+// Nothing is done if nothing is damaged: then Aside is "". A repair that was
+// cut off is to be begun again, and Open says so with ErrRepairing. Other
+// errors are those of Open, or that of ctx.
+func Repair(ctx context.Context, dir string, o RepairOptions) (Repaired, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	found, err := store.Repair(ctx, dir, store.Options{FS: o.FS})
+	if err != nil {
+		return Repaired{}, err
+	}
+	done := Repaired{Repaired: found}
+	self, err := loadSelf(dir, Options{FS: o.FS, Identity: o.Identity})
+	if err != nil || self.member != nil && !o.Alone {
+		return done, err
+	}
+	s, err := store.Open(dir, store.Options{FS: o.FS, Node: self.node, Sign: self.sign})
+	if err != nil {
+		return done, err
+	}
+	for _, name := range s.Namespaces() {
+		ns, e := s.Namespace(name)
+		if e == nil {
+			var again store.Reissued
+			again, e = reissue(ctx, ns)
+			done.Reissued += again.Events
+		}
+		err = errors.Join(err, e)
+	}
+	return done, errors.Join(err, s.Close())
+}
+
+// reissue is store.Namespace.Reissue, where something waits.
+func reissue(ctx context.Context, ns *store.Namespace) (store.Reissued, error) {
+	if waits, err := ns.Pending(); err != nil || !waits {
+		return store.Reissued{}, err
+	}
+	return ns.Reissue(ctx)
+}
+
+// reissueEvery is how often a repaired namespace looks whether a peer has
+// filled it.
+const reissueEvery = time.Second
+
+// startReissuing ends the repair of namespaces, once peers have filled them.
+func (d *DB) startReissuing() error {
+	var waiting []*store.Namespace
+	for _, name := range d.store.Namespaces() {
+		ns, err := d.store.Namespace(name)
+		if err != nil {
+			return err
+		}
+		if waits, err := ns.Pending(); err != nil {
+			return err
+		} else if waits && d.mayWrite(name) == nil {
+			waiting = append(waiting, ns)
+		}
+	}
+	if len(waiting) == 0 || d.identity != nil && d.mesh == nil {
+		return nil
+	}
+	d.background(func(ctx context.Context) {
+		for len(waiting) > 0 {
+			select {
+			case <-time.After(reissueEvery):
+			case <-ctx.Done():
+				return
+			}
+			waiting = slices.DeleteFunc(waiting, func(ns *store.Namespace) bool {
+				done, err := d.endRepair(ctx, ns)
+				if err != nil && ctx.Err() == nil {
+					d.log.Warn("a repair waits", "namespace", ns.Name(), "error", err)
+				}
+				return done || errors.Is(err, ErrNoNamespace)
+			})
+		}
+	})
+	return nil
+}
+
+// endRepair ends the repair of a namespace, if it was filled.
+func (d *DB) endRepair(ctx context.Context, ns *store.Namespace) (done bool, err error) {
+	if d.mesh != nil {
+		if filled, err := d.mesh.filled(ctx, ns.Name()); err != nil || !filled {
+			return false, err
+		}
+	}
+	again, err := ns.Reissue(ctx)
+	if err != nil {
+		return false, err
+	}
+	text := fmt.Sprintf("repaired: %d events that no peer had were written again, %d were known to peers or superseded",
+		again.Events, again.Covered)
+	d.log.Info(text, "namespace", ns.Name())
+	d.notices.add(Notice{Kind: NoticeRepaired, Namespace: ns.Name(), Text: text})
+	return true, nil
+}
+
+// filled asks the machine whether all is here that some peer has.
+func (m *mesh) filled(ctx context.Context, namespace string) (bool, error) {
+	answer := make(chan bool, 1)
+	m.inbox.ask(func() { answer <- m.machine.Filled(namespace) })
+	select {
+	case filled := <-answer:
+		return filled, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
