@@ -76,6 +76,7 @@ func (m *mesh) step(ev protocol.Event) {
 // which one frame gives at most one, keeps the frame: then it is done with
 // when release is called, and execute reports so.
 func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
+	n := m.beginBuilds(effects)
 	for _, e := range effects {
 		switch e := e.(type) {
 		case protocol.Send:
@@ -85,7 +86,8 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 				m.send(e.Link, f)
 			}
 		case protocol.Build:
-			m.startBuild(e)
+			n++
+			m.startBuild(e, n)
 		case protocol.Cancel:
 			m.cancelJob(e.Job)
 		case protocol.Apply:
@@ -132,8 +134,20 @@ func (m *mesh) enqueue(ns protocol.Namespace, t task) bool {
 	return true
 }
 
-// startBuild runs a Build beside the machine.
-func (m *mesh) startBuild(b protocol.Build) {
+// beginBuilds counts the Builds in, so that each knows of those of the others
+// that it can share with.
+func (m *mesh) beginBuilds(effects []protocol.Effect) uint64 {
+	builds := 0
+	for _, e := range effects {
+		if _, ok := e.(protocol.Build); ok {
+			builds++
+		}
+	}
+	return m.fanout.begin(builds)
+}
+
+// startBuild runs a Build, the n-th, beside the machine.
+func (m *mesh) startBuild(b protocol.Build, n uint64) {
 	l := m.link(b.Link)
 	if l == nil {
 		m.jobs[b.Job] = func() {}
@@ -142,7 +156,7 @@ func (m *mesh) startBuild(b protocol.Build) {
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	m.jobs[b.Job] = cancel
-	m.running.Go(func() { m.inbox.post(m.build(ctx, l, b)) })
+	m.running.Go(func() { m.inbox.post(m.build(ctx, l, b, n)) })
 }
 
 // cancelJob ends a Build, or throws away what an Apply has collected.

@@ -27,6 +27,7 @@ type mesh struct {
 	ctx     context.Context // ends when the mesh closes
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	fanout  fanout
 	builds  chan struct{} // a place for each delta that may be built at a time
 
 	// Of the loop's goroutine alone.
@@ -182,6 +183,12 @@ func (m *mesh) detach(l *link) {
 func (m *mesh) linksChanged() {
 	close(m.changed)
 	m.changed = make(chan struct{})
+}
+
+func (m *mesh) linkCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.links)
 }
 
 // link returns a link that is up, or nil.

@@ -182,9 +182,11 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 // sender returns what sends a frame on a link from within a place of builds,
 // which others take while the peer does not read.
 func (m *mesh) sender(ctx context.Context, l *link) func(protocol.Frame) error {
-	return func(f protocol.Frame) error {
-		<-m.builds
-		defer func() { m.builds <- struct{}{} }()
-		return l.outlet.send(ctx, f)
-	}
+	return func(f protocol.Frame) error { return m.sendParts(ctx, l, f, nil) }
+}
+
+func (m *mesh) sendParts(ctx context.Context, l *link, f protocol.Frame, rest []byte) error {
+	<-m.builds
+	defer func() { m.builds <- struct{}{} }()
+	return l.outlet.send(ctx, f, rest)
 }

@@ -37,6 +37,7 @@ type outlet struct {
 
 type outFrame struct {
 	protocol.Frame
+	rest  []byte // of the frame; others may refer to it as well
 	delta bool
 }
 
@@ -51,7 +52,7 @@ func newOutlet(conn transport.Link, flushed func()) *outlet {
 // loses the link.
 func (o *outlet) queue(f protocol.Frame) {
 	o.mu.Lock()
-	o.frames = append(o.frames, outFrame{f, false})
+	o.frames = append(o.frames, outFrame{Frame: f})
 	o.bytes += f.Len()
 	full := o.bytes > maxQueuedBytes
 	o.mu.Unlock()
@@ -61,15 +62,16 @@ func (o *outlet) queue(f protocol.Frame) {
 	o.wake()
 }
 
-// send hands a frame of a delta in, and blocks while others of them wait.
-func (o *outlet) send(ctx context.Context, f protocol.Frame) error {
+// send hands a frame of a delta in, of which rest is the end, and blocks while
+// others of them wait.
+func (o *outlet) send(ctx context.Context, f protocol.Frame, rest []byte) error {
 	select {
 	case o.places <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	o.mu.Lock()
-	o.frames = append(o.frames, outFrame{f, true})
+	o.frames = append(o.frames, outFrame{f, rest, true})
 	o.mu.Unlock()
 	o.wake()
 	return nil
@@ -96,7 +98,7 @@ func (o *outlet) run(ctx context.Context) error {
 		o.mu.Unlock()
 		announced := false
 		for _, f := range frames {
-			if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame)); err != nil {
+			if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame, f.rest...)); err != nil {
 				return err
 			}
 			if f.delta {

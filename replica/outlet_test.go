@@ -61,13 +61,13 @@ func TestNoFrameOvertakesAnother(t *testing.T) {
 		o.queue(frames[0])
 		synctest.Wait() // it is about to be sent
 		for _, f := range frames[1:3] {
-			if err := o.send(ctx, f); err != nil {
+			if err := o.send(ctx, f, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		o.queue(frames[3])
 		blocked := make(chan error, 1)
-		go func() { blocked <- o.send(ctx, frames[4]) }()
+		go func() { blocked <- o.send(ctx, frames[4], nil) }()
 		synctest.Wait()
 		select {
 		case <-blocked:

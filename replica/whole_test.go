@@ -39,6 +39,9 @@ func inBubble(t *testing.T, n int, o simnet.Options, fn func(*wholeFleet)) {
 	inBubbleWith(t, n, o, func(int, *wholeNode) {}, fn)
 }
 
+// aroundHub has all nodes dial the first, and nobody else.
+func aroundHub(i int, n *wholeNode) { n.options.Peers = []string{"node0:1"}[:min(i, 1)] }
+
 // inBubbleWith is inBubble with nodes that are changed before they are opened.
 func inBubbleWith(t *testing.T, n int, o simnet.Options, change func(int, *wholeNode), fn func(*wholeFleet)) {
 	t.Helper()

@@ -34,14 +34,15 @@ func (f Frame) Len() int { return len(f.buf) - stampRoom }
 // Not safe for concurrent use: it belongs behind the lock that orders Sends.
 type Stamper struct{ last uint64 }
 
-// Stamp returns the bytes to send. It uses f up.
-func (s *Stamper) Stamp(f Frame) []byte {
+// Stamp returns the bytes to send: the frame and, if it came in two parts, the
+// rest of it. It uses f up.
+func (s *Stamper) Stamp(f Frame, rest ...byte) []byte {
 	s.last++
 	var room [stampRoom]byte
 	seq := crdt.AppendUint(room[:0], s.last)
 	start := stampRoom - len(seq)
 	copy(f.buf[start:], seq)
-	return f.buf[start:]
+	return append(f.buf[start:], rest...)
 }
 
 // SeqChecker checks the numbers of the frames that come on one link: a gap, a

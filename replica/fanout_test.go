@@ -1,0 +1,149 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/transport"
+	"github.com/anabranch-db/anabranch/transport/simnet"
+)
+
+// counts returns how many deltas the node has encoded, and how many more were
+// sent as they were for another peer.
+func (n *wholeNode) counts() (encoded, reused int) {
+	f := &n.db.mesh.fanout
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.shared) > 0 {
+		n.fleet.t.Errorf("%d deltas are kept when nothing happens", len(f.shared))
+	}
+	return f.encoded, f.reused
+}
+
+func TestAHubEncodesADeltaOnceForAllPeers(t *testing.T) {
+	const peers = 64
+	inBubbleWith(t, 1+peers, simnet.Options{Latency: time.Millisecond}, aroundHub, func(f *wholeFleet) {
+		for _, n := range f.nodes {
+			n.namespace("edge")
+		}
+		f.pass(10 * time.Second)
+		hub := f.nodes[0]
+		for i := range 3 {
+			encoded, reused := hub.counts()
+			hub.put(fmt.Sprint("a value", i), 0, 100)
+			f.pass(2 * time.Second)
+			more, again := hub.counts()
+			if more-encoded != 1 || again-reused != peers-1 {
+				t.Errorf("a write to %d peers was encoded %d times, and %d times sent again", peers, more-encoded, again-reused)
+			}
+		}
+		f.converge("edge")
+	})
+}
+
+// What one leaf writes goes to all others in one encoding as well.
+func TestAHubEncodesOnceWhatItPassesOn(t *testing.T) {
+	const peers = 16
+	inBubbleWith(t, 1+peers, simnet.Options{Latency: time.Millisecond}, aroundHub, func(f *wholeFleet) {
+		for _, n := range f.nodes {
+			n.namespace("edge")
+		}
+		f.pass(10 * time.Second)
+		f.nodes[1].put("first", 0, 10) // makes known who writes
+		f.pass(2 * time.Second)
+		encoded, _ := f.nodes[0].counts()
+		f.nodes[1].put("second", 0, 10)
+		f.pass(2 * time.Second)
+		f.converge("edge")
+		if more, _ := f.nodes[0].counts(); more-encoded > 1 {
+			t.Errorf("passed on to %d peers, it was encoded %d times", peers-1, more-encoded)
+		}
+	})
+}
+
+// sink is a link on which all goes out at once.
+type sink struct{ transport.Link }
+
+func (sink) Send(context.Context, []byte) error { return nil }
+func (sink) Peer() transport.Credential         { return transport.Credential{} }
+func (sink) Instance() transport.Instance       { return transport.Instance{} }
+
+// BenchmarkFanOut sends a delta of 100 records to 64 peers, and tells how much
+// longer it takes if each has it encoded.
+func BenchmarkFanOut(b *testing.B) {
+	const peers = 64
+	m, build := fanOutMesh(b)
+	var links []*link
+	for i := range peers {
+		l := newLink(m, protocol.LinkID(1000+i), sink{})
+		go func() { _ = l.outlet.run(l.ctx) }()
+		links = append(links, l)
+	}
+	run := func() time.Duration {
+		begun := time.Now()
+		for i, l := range links {
+			if built := m.build(l.ctx, l, build, uint64(i)); built.Err != nil {
+				b.Fatal(built.Err)
+			}
+		}
+		return time.Since(begun)
+	}
+	var once, each time.Duration
+	for b.Loop() {
+		m.links[1], m.links[2] = links[0], links[1]
+		m.fanout.expire()
+		once += run()
+		clear(m.links) // as for one peer
+		each += run()
+	}
+	b.ReportMetric(float64(each)/float64(once), "times-faster")
+}
+
+// fanOutMesh returns the mesh of a node, and a Build of 100 records.
+func fanOutMesh(b *testing.B) (*mesh, protocol.Build) {
+	b.Helper()
+	authority, err := transport.NewAuthority(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	identity, err := authority.Enroll(nil, transport.AllNamespaces())
+	if err != nil {
+		b.Fatal(err)
+	}
+	net := simnet.New(simnet.Options{})
+	endpoint, err := net.Listen(identity.Credential(), "hub:1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err := Open("db", Options{FS: vfs.NewMem(), Identity: identity, Network: endpoint})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _, _ = db.Close(), net.Close() })
+	ns, err := db.Namespace("edge")
+	if err != nil {
+		b.Fatal(err)
+	}
+	put := func(value string) {
+		err := ns.Update(context.Background(), func(tx *Tx) error {
+			for i := range 100 {
+				if err := register(i).Set(tx, wholeValue(value, i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	put("first ")
+	from := ns.Vector()
+	put("second ")
+	return db.mesh, protocol.Build{Namespace: ns.store, Number: 1, From: from, Reconciles: true}
+}

@@ -1,0 +1,84 @@
+package protocol
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Encoding holds the records of a delta as they go to each peer that it is
+// for: the deltas of one snapshot since one vector differ in the heads of their
+// frames only. Once it is complete it is safe for concurrent use.
+type Encoding struct {
+	blocks [][]byte // one for each frame
+	bytes  int      // of blocks
+	last   int      // bytes of the records in the last one
+	part   blockEncoder
+}
+
+// NewEncoding returns an encoding without records.
+func NewEncoding() *Encoding { return &Encoding{part: newBlockEncoder()} }
+
+// Add adds a record, as DeltaEncoder's does.
+func (e *Encoding) Add(entry crdt.Entry) error {
+	return e.part.add(entry, func() error { e.cut(); return nil })
+}
+
+// Bytes returns about how large the encoding is.
+func (e *Encoding) Bytes() int { return e.bytes + e.part.size() }
+
+// Complete ends the encoding: no record is added any more.
+func (e *Encoding) Complete() { e.cut() }
+
+// cut ends a block.
+func (e *Encoding) cut() {
+	e.last = len(e.part.records)
+	block := e.part.appendTo(make([]byte, 0, e.part.size()+16))
+	e.blocks = append(e.blocks, block)
+	e.bytes += len(block)
+}
+
+// emptyBlock is a block without records.
+var emptyBlock = new(blockEncoder).appendTo(nil)
+
+// FitsFrame reports whether what the last frame of a delta has to say, beside
+// records, fits a frame. If it does not, the delta is for a DeltaEncoder.
+func FitsFrame(brings, to, floor crdt.Vector) bool {
+	return len(to)+len(floor)+len(brings) <= MaxEntriesPerFrame
+}
+
+// Frames yields the frames of the delta of b, which ends as DeltaEncoder's
+// Finish says: each in two parts, of which the second belongs to the encoding
+// and is not to be modified.
+func (e *Encoding) Frames(b Build, brings, to, floor crdt.Vector) iter.Seq2[Frame, []byte] {
+	diff, news, parts := b.Told.Behind(to), b.FloorTold.Behind(floor), brings.Entries()
+	if diff == nil {
+		diff = []crdt.Dot{}
+	}
+	size := (len(diff) + len(news) + len(parts)) * entryBytes
+	more := func() Frame { return Frame{appendDeltaHead(0, b.Number, b.Epoch, nil, nil, nil)} }
+	return func(yield func(Frame, []byte) bool) {
+		last := len(e.blocks) - 1
+		for _, block := range e.blocks[:last] {
+			if !yield(more(), block) {
+				return
+			}
+		}
+		end := e.blocks[last]
+		if e.last > 0 && e.last+size > e.part.target {
+			if !yield(more(), end) {
+				return
+			}
+			end = emptyBlock
+		}
+		yield(Frame{appendDeltaHead(size, b.Number, b.Epoch, diff, news, parts)}, end)
+	}
+}
+
+// SameRecords reports whether the deltas of both have the same records, if they
+// are of one snapshot.
+func (b *Build) SameRecords(o *Build) bool {
+	return b.Namespace == o.Namespace && b.Reconciles == o.Reconciles && b.Spares == o.Spares &&
+		slices.Equal(b.Spared, o.Spared) && b.From.Equal(o.From)
+}
