@@ -77,9 +77,9 @@ func (d *DB) collect(ctx context.Context, s *store.Namespace) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.Collect(ctx, removable)
+	done, err := s.Collect(ctx, removable, 0)
 	if done != (store.Collected{}) {
-		d.log.Info("collected", "namespace", s.Name(), "removals", done.Removals, "log entries", done.Log)
+		d.log.Info("collected", "namespace", s.Name(), "removals", done.Removals, "expired", done.Expired, "log entries", done.Log)
 	}
 	return err
 }

@@ -146,9 +146,11 @@ func (a *apply) admit(e *crdt.Entry, fresh func(writer uint32, seq uint64)) erro
 
 // merged returns what the record is to become. If nothing of ours at the key
 // is news to the sender, the sender's record replaces ours unread, but for
-// removals that may have been collected here: the log finds them no more.
+// removals that may have been collected here: the log finds them no more. A
+// value that expires may have been collected as well, or not yet expire for
+// long, so there ours is read.
 func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
-	if !a.touched.has(string(e.Key)) {
+	if !a.touched.has(string(e.Key)) && !slices.ContainsFunc(e.Record, a.unsure) {
 		if slices.ContainsFunc(e.Record, a.collected) {
 			return slices.DeleteFunc(slices.Clone(e.Record), a.collected), nil
 		}
@@ -167,6 +169,9 @@ func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 func (a *apply) collected(e crdt.Event) bool {
 	return e.Removed && a.swept.Covers(e.Dot)
 }
+
+// unsure reports whether an event is a value that may have been collected here.
+func (a *apply) unsure(e crdt.Event) bool { return e.Expires != 0 && a.swept.Covers(e.Dot) }
 
 // touched is a set of keys that may say yes to a key that is not in it. Its
 // memory is bounded: a set that would be larger contains every key.
@@ -197,7 +202,7 @@ func (t *touched) add(key []byte) {
 // the sender has not seen, so the sender's replaces it. Where looking at the
 // log would cost more than reading the records, all are taken as touched.
 //
-// A removal of ours that was collected has no entry there any more: where the
+// A removal of ours that was collected, or a value that had expired, has no entry there any more: where the
 // sender has not seen all that may have been, the log does not tell.
 func (a *apply) findTouched(records int) error {
 	if !a.to.CoversAll(a.snap.view.at.floor) {
@@ -230,7 +235,7 @@ func (a *apply) putMeta(put putter) error {
 }
 
 // putFloor puts the entries of the sender's floor that ours lacks. They come
-// last in the key space.
+// behind the records in the key space.
 func (a *apply) putFloor(put putter) error {
 	ours := a.snap.view.at.floor
 	for _, d := range a.numbered(a.floor) {

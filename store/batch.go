@@ -42,6 +42,12 @@ func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
 		if err := bl.entry.add(op.Key, put); err != nil {
 			return crdt.Dot{}, err
 		}
+		if op.Expires == 0 {
+			continue
+		}
+		if err := ns.putExpiry(bl, op.Key, crdt.Record{e}, put); err != nil {
+			return crdt.Dot{}, err
+		}
 	}
 	return dot, bl.entry.finish(put)
 }

@@ -20,7 +20,8 @@ import (
 //   - a vector has every ancestor of its writers, all with signed records, and
 //     is what the next Open will find; it covers the floor;
 //   - every event of a record is covered by the vector and found by the log,
-//     and no log entry is beyond the vector.
+//     and no log entry is beyond the vector;
+//   - every event that expires is found by the expiry index.
 //
 // It returns nil, errors that wrap ErrDamaged, joined, at most maxProblems for
 // each namespace, or the error that kept it from reading on. It reads on
@@ -92,6 +93,7 @@ type checker struct {
 	vector   crdt.Vector
 	seed     maphash.Seed
 	hash     maphash.Hash
+	swept    bool // something was collected, so the expiry index is whole
 	problems []error
 }
 
@@ -107,6 +109,9 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 	defer snap.Close()
 	c := &checker{ctx: ctx, ns: ns, snap: snap, vector: snap.Vector(), seed: maphash.MakeSeed()}
 	c.hash.SetSeed(c.seed)
+	if _, c.swept, err = ns.loadSweep(); err != nil {
+		return err
+	}
 	return errors.Join(c.run(), errors.Join(c.problems...))
 }
 
@@ -248,9 +253,27 @@ func (c *checker) records() (held tally, err error) {
 				c.problem("record %q has the event %s:%d, which the vector does not cover", string(e.Key), d.Writer, d.Seq)
 			}
 			c.add(&held, d, []byte(e.Key))
+			if err := c.expiry(&e, i); err != nil {
+				return held, err
+			}
 		}
 	}
 	return held, nil
+}
+
+// expiry checks that the i-th event of a record is found when it expires. What
+// a first release carried is found by the first collection.
+func (c *checker) expiry(e *crdt.Entry, i int) error {
+	expires := e.Record[i].Expires
+	if expires == 0 || !c.swept {
+		return nil
+	}
+	found, err := c.ns.indexed(c.snap.view.snap, e.Key, expires)
+	if err == nil && !found {
+		d := e.Record[i].Dot
+		c.problem("record %q has the event %s:%d, which is not in the expiry index", string(e.Key), d.Writer, d.Seq)
+	}
+	return err
 }
 
 // unlogged names events that the log does not find.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,14 +16,17 @@ import (
 
 // Collected says what a collection freed.
 type Collected struct {
-	// Removals is how many removals were dropped, and Log how many log
-	// entries, or parts of long ones, whose events are superseded.
-	Removals, Log int
+	// Removals is how many removals were dropped, Expired how many values that
+	// had expired, and Log how many log entries, or parts of long ones, whose
+	// events are superseded.
+	Removals, Expired, Log int
 }
 
-// Collect drops the removals that removable covers, an expanded vector, and
-// the log entries of transactions that are superseded: none of this changes
-// what can be read. What is dropped enters the floor. Removals are looked for
+// Collect drops the removals that removable covers, an expanded vector, those
+// of the values that it covers that expired by a time, in milliseconds since
+// 1970 (0: none), and the log entries of transactions that are superseded: none
+// of this changes what can be read, as long as no clock is behind that time.
+// What is dropped enters the floor. Removals are looked for
 // among what removable covers beyond the last collection. Log entries are
 // looked for there too, and in the whole log once it has doubled, so that its
 // size follows the live state and the cost of a write stays bounded.
@@ -30,14 +34,14 @@ type Collected struct {
 // It works in small batches, beside commits and between applies, and rests
 // three times as long as it works. Errors are those of Commit, or the
 // context's; what was done by then stays done.
-func (ns *Namespace) Collect(ctx context.Context, removable crdt.Vector) (Collected, error) {
+func (ns *Namespace) Collect(ctx context.Context, removable crdt.Vector, expired int64) (Collected, error) {
 	if err := ns.store.use(); err != nil {
 		return Collected{}, err
 	}
 	defer ns.store.users.Done()
 	ns.collecting.Lock()
 	defer ns.collecting.Unlock()
-	c := collector{ns: ns, ctx: ctx, removable: removable}
+	c := collector{ns: ns, ctx: ctx, removable: removable, expired: expired}
 	err := c.run()
 	if err != nil {
 		err = ns.named("collect in", err)
@@ -50,23 +54,34 @@ type collector struct {
 	ns        *Namespace
 	ctx       context.Context
 	removable crdt.Vector
+	expired   int64
+	first     bool // nothing was collected before
 	done      Collected
 	live      uint64 // parts of log entries that stayed
 	reader    recordReader
 }
 
 func (c *collector) run() error {
-	last, err := c.ns.loadSweep()
+	if err := c.sweepLog(); err != nil {
+		return err
+	}
+	return c.sweepExpired()
+}
+
+// sweepLog collects what the log leads to.
+func (c *collector) sweepLog() error {
+	last, found, err := c.ns.loadSweep()
 	if err != nil {
 		return err
 	}
+	c.first = !found
 	durable := c.ns.DurableVector()
 	upTo := meet(durable, c.removable)
 	next := sweep{upTo: last.upTo.Clone(), transactions: last.transactions, live: last.live}
 	next.upTo.Join(upTo)
 	count := transactions(durable)
 	stretches := c.ns.ahead(last.upTo, upTo)
-	whole := count-min(count, last.transactions) >= max(sweepLeast, last.live)
+	whole := c.first || count-min(count, last.transactions) >= max(sweepLeast, last.live)
 	if whole {
 		stretches = c.ns.ahead(nil, durable)
 	}
@@ -126,21 +141,42 @@ func (c *collector) batch(stretches []stretch) ([]stretch, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := c.records(snap, parts)
-	if err != nil {
+	records := map[crdt.Key]crdt.Record{}
+	for i := range parts {
+		for _, k := range parts[i].keys {
+			records[k] = nil
+		}
+	}
+	if err := c.read(snap, records); err != nil {
 		return nil, err
 	}
-	var drop []crdt.Key
+	w := sweeping{parts: parts, drop: c.dropping(records)}
+	if c.first {
+		w.index = maps.Clone(records)
+		maps.DeleteFunc(w.index, func(_ crdt.Key, rec crdt.Record) bool { return !expires(rec) })
+	}
+	if stale := c.findStale(parts, records); len(w.drop) == 0 && stale == 0 && len(w.index) == 0 {
+		return left, nil
+	}
+	return left, c.commit(w)
+}
+
+// sweeping is what a batch of a collection is about to do.
+type sweeping struct {
+	parts   []part                   // those that are stale go
+	drop    []crdt.Key               // records with something that goes
+	index   map[crdt.Key]crdt.Record // records to be found when they expire
+	entries []expiryEntry            // of the expiry index, that go where they lead nowhere
+}
+
+// dropping returns the keys of the records with something that goes.
+func (c *collector) dropping(records map[crdt.Key]crdt.Record) (drop []crdt.Key) {
 	for _, k := range sortedKeys(records) {
 		if c.drops(records[k]) {
 			drop = append(drop, k)
 		}
 	}
-	stale := c.findStale(parts, records)
-	if len(drop) == 0 && stale == 0 {
-		return left, nil
-	}
-	return left, c.commit(parts, drop)
+	return drop
 }
 
 // parts reads the parts of a batch, and returns the stretches behind them.
@@ -182,17 +218,11 @@ func (c *collector) parts(snap *Snapshot, stretches []stretch) (parts []part, le
 	return parts, nil, nil
 }
 
-// records reads the records that the parts touched, in key order.
-func (c *collector) records(snap *Snapshot, parts []part) (map[crdt.Key]crdt.Record, error) {
-	records := map[crdt.Key]crdt.Record{}
-	for i := range parts {
-		for _, k := range parts[i].keys {
-			records[k] = nil
-		}
-	}
+// read reads the records at the keys of a map, in their order.
+func (c *collector) read(snap *Snapshot, records map[crdt.Key]crdt.Record) error {
 	it, err := snap.iterator(crdt.AllKeys)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer it.Close()
 	c.reader = recordReader{writers: c.ns.lineage.writer}
@@ -204,17 +234,19 @@ func (c *collector) records(snap *Snapshot, parts []part) (map[crdt.Key]crdt.Rec
 		}
 		e, err := c.reader.entry(it)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		records[k] = e.Record
 	}
-	return records, readError(it.Error())
+	return readError(it.Error())
 }
 
-// drops reports whether the record has a removal that goes.
+// drops reports whether the record has an event that goes.
 func (c *collector) drops(rec crdt.Record) bool { return slices.ContainsFunc(rec, c.goes) }
 
-func (c *collector) goes(e crdt.Event) bool { return e.Removed && c.removable.Covers(e.Dot) }
+func (c *collector) goes(e crdt.Event) bool {
+	return (e.Removed || e.Expired(c.expired)) && c.removable.Covers(e.Dot)
+}
 
 // findStale marks the parts that lead to no event that stays. Such a part
 // stays stale: what was superseded never comes back.
@@ -235,19 +267,21 @@ func (c *collector) findStale(parts []part, records map[crdt.Key]crdt.Record) (s
 }
 
 // commit drops what goes, as it is now.
-func (c *collector) commit(parts []part, drop []crdt.Key) error {
+func (c *collector) commit(w sweeping) error {
 	ns := c.ns
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
 	b := ns.store.engine.DB.NewBatch()
 	defer b.Close()
 	at := ns.history.visible
-	floor, removals, err := c.dropRemovals(b, drop, at.floor)
+	floor, done, err := c.dropEvents(b, w.drop, at.floor)
 	if err != nil {
 		return err
 	}
-	log, err := deleteParts(b, parts)
-	if err != nil {
+	if done.Log, err = deleteParts(b, w.parts); err != nil {
+		return err
+	}
+	if err := errors.Join(c.putIndex(b, w.index), c.dropEntries(b, w.entries)); err != nil {
 		return err
 	}
 	if err := ns.putTails(b, at); err != nil {
@@ -258,29 +292,22 @@ func (c *collector) commit(parts []part, drop []crdt.Key) error {
 	}
 	defer ns.store.users.Done()
 	ns.store.syncer.add(ns, false)
-	c.done.Removals += removals
-	c.done.Log += log
+	c.done.Removals += done.Removals
+	c.done.Expired += done.Expired
+	c.done.Log += done.Log
 	return nil
 }
 
-// dropRemovals drops the removals at the keys, and returns the floor after it.
-func (c *collector) dropRemovals(b *pebble.Batch, drop []crdt.Key, floor crdt.Vector) (crdt.Vector, int, error) {
-	ns, dropped, n := c.ns, crdt.Vector{}, 0
+// dropEvents drops what goes at the keys, and returns the floor after it.
+func (c *collector) dropEvents(b *pebble.Batch, drop []crdt.Key, floor crdt.Vector) (_ crdt.Vector, done Collected, err error) {
+	ns, dropped := c.ns, crdt.Vector{}
 	bl := &ns.applyBuilder
 	for _, k := range drop {
 		rec, err := ns.get(ns.store.engine.DB, k)
 		if err != nil {
-			return nil, 0, err
+			return nil, done, err
 		}
-		stays := make(crdt.Record, 0, len(rec))
-		for _, e := range rec {
-			if c.goes(e) {
-				dropped.Advance(e.Writer, e.Seq)
-				n++
-				continue
-			}
-			stays = append(stays, e)
-		}
+		stays := c.divide(rec, dropped, &done)
 		if len(stays) == len(rec) {
 			continue // overwritten meanwhile
 		}
@@ -292,23 +319,41 @@ func (c *collector) dropRemovals(b *pebble.Batch, drop []crdt.Key, floor crdt.Ve
 			err = b.Set(bl.key, bl.value, nil)
 		}
 		if err != nil {
-			return nil, 0, err
+			return nil, done, err
 		}
 	}
 	if floor.CoversAll(dropped) {
-		return floor, n, nil
+		return floor, done, nil
 	}
 	floor = ns.joinFloors(floor, dropped)
 	if err := b.DeleteRange(ns.floors[:], ns.floors.end(), nil); err != nil {
-		return nil, 0, err
+		return nil, done, err
 	}
 	put := func(key, value []byte) error { return b.Set(key, value, nil) }
 	for _, d := range floor.Entries() {
 		if err := ns.putEntryOf(ns.floors, put, d); err != nil {
-			return nil, 0, err
+			return nil, done, err
 		}
 	}
-	return floor, n, nil
+	return floor, done, nil
+}
+
+// divide returns what stays of a record, and counts what goes.
+func (c *collector) divide(rec crdt.Record, dropped crdt.Vector, done *Collected) crdt.Record {
+	stays := make(crdt.Record, 0, len(rec))
+	for _, e := range rec {
+		switch {
+		case !c.goes(e):
+			stays = append(stays, e)
+			continue
+		case e.Removed:
+			done.Removals++
+		default:
+			done.Expired++
+		}
+		dropped.Advance(e.Writer, e.Seq)
+	}
+	return stays
 }
 
 // mustNumber returns the number of a writer that has one.
@@ -318,46 +363,4 @@ func (ns *Namespace) mustNumber(w crdt.WriterID) uint64 {
 		panic(fmt.Sprintf("store: an event of writer %s, which has no number", w))
 	}
 	return uint64(n)
-}
-
-// deleteParts deletes the stale parts. Long runs of them go by one tombstone.
-func deleteParts(b *pebble.Batch, parts []part) (deleted int, err error) {
-	for i := 0; i < len(parts); {
-		end := i
-		for end < len(parts) && parts[end].stale && parts[end].writer == parts[i].writer {
-			end++
-		}
-		switch n := end - i; {
-		case n == 0:
-			end++
-		case n >= rangeRun:
-			err = b.DeleteRange(parts[i].key, append(parts[end-1].key, 0), nil)
-			deleted += n
-		default:
-			for _, p := range parts[i:end] {
-				err = errors.Join(err, b.Delete(p.key, nil))
-			}
-			deleted += n
-		}
-		if err != nil {
-			return deleted, err
-		}
-		i = end
-	}
-	return deleted, nil
-}
-
-// putTails puts the entries of the vector that only the log's tails tell: the
-// log is about to lose entries.
-func (ns *Namespace) putTails(b *pebble.Batch, at position) error {
-	put := func(key, value []byte) error { return b.Set(key, value, nil) }
-	if at.own.Seq > 0 {
-		if err := ns.putEntry(put, at.own); err != nil {
-			return err
-		}
-	}
-	if seq := at.foreign[ns.tail]; seq > 0 {
-		return ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: seq})
-	}
-	return nil
 }

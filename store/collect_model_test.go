@@ -12,10 +12,11 @@ import (
 	"github.com/anabranch-db/anabranch/store"
 )
 
-// visible returns what can be read of the model, as visible does of a store.
-func (m *model) visible() (lines []string) {
+// visibleAt returns what can be read of the model at a time, as visibleAt does
+// of a store.
+func (m *model) visibleAt(at int64) (lines []string) {
 	for k, rec := range m.records {
-		if rec := rec.Visible(); len(rec) > 0 {
+		if rec := rec.At(at).Visible(); len(rec) > 0 {
 			lines = append(lines, fmt.Sprintf("%q %x", k, crdt.AppendCanonical(nil, rec)))
 		}
 	}
@@ -23,12 +24,18 @@ func (m *model) visible() (lines []string) {
 	return append(lines, fmt.Sprintf("%x", crdt.AppendVector(nil, m.vector)))
 }
 
-// collect collects what some earlier vector covers, or all.
+// collect collects what some earlier vector covers, or all, and of what expires
+// what did by some time.
 func (w *world) collect(t *rapid.T) {
 	n := rapid.IntRange(0, 2).Draw(t, "store")
 	w.past[n] = append(w.past[n], w.ns[n].Vector())
-	collect(t, w.ns[n], rapid.SampledFrom(w.past[n]).Draw(t, "removable"))
+	expired := drawExpiry(t)
+	collectExpired(t, w.ns[n], rapid.SampledFrom(w.past[n]).Draw(t, "removable"), expired)
+	w.expired = max(w.expired, expired)
 }
+
+// drawExpiry returns a time at which something expires, or 0.
+func drawExpiry(t *rapid.T) int64 { return rapid.Int64Range(0, 4).Draw(t, "expiry") << 10 }
 
 // pullAbove is pull, but for peers that are below the sender's floor.
 func (w *world) pullAbove(t *rapid.T) {

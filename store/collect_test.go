@@ -16,13 +16,19 @@ import (
 
 func remove(k crdt.Key) store.Op { return store.Op{Key: k, Removed: true} }
 
-// collect collects all that it may, and checks the store.
+// collect collects all that it may, but nothing that expired.
 func collect(t tb, ns *store.Namespace, removable crdt.Vector) store.Collected {
+	t.Helper()
+	return collectExpired(t, ns, removable, 0)
+}
+
+// collectExpired collects what expired by a time as well.
+func collectExpired(t tb, ns *store.Namespace, removable crdt.Vector, expired int64) store.Collected {
 	t.Helper()
 	if err := ns.Sync(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	done, err := ns.Collect(context.Background(), removable)
+	done, err := ns.Collect(context.Background(), removable, expired)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +42,14 @@ func checkStore(t tb, s *store.Store) {
 	}
 }
 
-// visible returns what can be read, and the vector.
+// visible returns what can be read before anything expires, and the vector.
 func visible(t tb, ns *store.Namespace) (lines []string) {
+	t.Helper()
+	return visibleAt(t, ns, 0)
+}
+
+// visibleAt returns what can be read at a time, and the vector.
+func visibleAt(t tb, ns *store.Namespace, at int64) (lines []string) {
 	t.Helper()
 	s := snapshot(t, ns)
 	defer s.Close()
@@ -45,7 +57,7 @@ func visible(t tb, ns *store.Namespace) (lines []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rec := e.Record.Visible(); len(rec) > 0 {
+		if rec := e.Record.At(at).Visible(); len(rec) > 0 {
 			lines = append(lines, fmt.Sprintf("%q %x", e.Key, crdt.AppendCanonical(nil, rec)))
 		}
 	}

@@ -130,3 +130,11 @@ func ReadBackup(in io.Reader) (pairs uint64, err error) {
 		end, err = b.next(func(_, _ []byte) error { return nil })
 	}
 }
+
+// DropExpiryIndex removes the expiry index of a namespace.
+func (s *Store) DropExpiryIndex(t testing.TB, ns *Namespace) {
+	t.Helper()
+	if err := s.engine.deleteRange(ns.expiries[:], ns.expiries.end()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -6,8 +6,10 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-// The floor of a namespace is a vector: of the removals that it covers, some
-// may have been collected, here or at a node whose records came here. Whoever
+// The floor of a namespace is a vector: of the removals and of the values that
+// expire that it covers, some may have been collected, here or at a node whose
+// records came here. (A value that expired is as good as a removal: it
+// supersedes what it replaced.) Whoever
 // does not cover it may still hold what such a removal removed, and the log
 // would never tell. So it bounds what may be told by the log, in both
 // directions:

@@ -61,7 +61,7 @@ func (m *tableMerge) build() error {
 	if err := m.buildRecords("", "", true); err != nil {
 		return err
 	}
-	if err := errors.Join(m.putFloor(m.tables.put), m.tables.cut()); err != nil {
+	if err := errors.Join(m.putFloor(m.tables.put), m.buildExpiry(), m.tables.cut()); err != nil {
 		return err
 	}
 	if m.done.Records != m.stage.count && !m.stage.replace {
@@ -96,6 +96,16 @@ func (m *tableMerge) buildLog() error {
 		}
 	}
 	return nil
+}
+
+// buildExpiry writes the expiry index of the staged records. It comes last in
+// the key space.
+func (m *tableMerge) buildExpiry() error {
+	var key []byte
+	return m.stage.scanExpiry(func(suffix []byte) error {
+		key = append(append(key[:0], m.ns.expiries[:]...), suffix...)
+		return m.tables.put(key, nil)
+	})
 }
 
 // endEntry ends the log entry of a transaction, if there is one.

@@ -18,6 +18,7 @@ import (
 //	+----+-----------+------+-----+
 //	| 04 | stage (4) | 01   | key |     staging: a record of delta `stage`
 //	|    |           | 02   | writer (4) | seq (8) | key |   and its log
+//	|    |           | 03   | bucket (8) | key |     and what of it expires
 //	+----+-----------+------+-----+
 //	| 05 | number(4) | 01   | writer (4) |            a writer's record
 //	|    |           | 02   | writer (4) |            an entry of the vector
@@ -28,6 +29,7 @@ import (
 //	|    |           | 06   | writer (4) |            an entry of the floor
 //	|    |           | 07   | time (8) |              a checkpoint
 //	|    |           | 08   |                         how far was collected
+//	|    |           | 09   | bucket (8) | key |      a record that expires
 //	| 06 | number(4) | 01   | writer (4) |            waits: a writer's record
 //	|    |           | 02   | writer (4) |            waits: an entry of the vector
 //	|    |           | 03   | key |                   waits: a record
@@ -49,6 +51,7 @@ const (
 
 	stageRecord = 0x01
 	stageLog    = 0x02
+	stageExpiry = 0x03
 
 	partWriter = 0x01
 	partVector = 0x02
@@ -58,6 +61,7 @@ const (
 	partFloor  = 0x06
 	partPoint  = 0x07
 	partSwept  = 0x08
+	partExpiry = 0x09
 
 	// prefixLen is the length of everything up to and including the part.
 	prefixLen = 6

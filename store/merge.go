@@ -55,6 +55,9 @@ func (m *batchMerge) putRecords() ([]freshEvent, error) {
 		if err == nil {
 			err = m.put(e.Key, rec)
 		}
+		if err == nil {
+			err = m.ns.putExpiry(&m.ns.applyBuilder, e.Key, e.Record, m.set)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -28,7 +28,7 @@ func (m *model) clone() *model { return &model{maps.Clone(m.records), m.vector.C
 // commit replaces what is there by one event each.
 func (m *model) commit(d crdt.Dot, time crdt.Timestamp, ops []store.Op) {
 	for _, op := range ops {
-		m.records[op.Key] = crdt.Record{{Dot: d, Time: time, Removed: op.Removed, Value: op.Value}}
+		m.records[op.Key] = crdt.Record{{Dot: d, Time: time, Removed: op.Removed, Value: op.Value, Expires: op.Expires}}
 	}
 	m.vector.Advance(d.Writer, d.Seq)
 }
@@ -79,6 +79,7 @@ type world struct {
 	past   [3][]crdt.Vector // vectors that a store covers
 
 	rejoins [3]*rejoin // reconciliations under way
+	expired int64      // what expires by then may have been collected somewhere
 }
 
 func (w *world) options(n int) store.Options {
@@ -117,6 +118,7 @@ func (w *world) commitTo(t *rapid.T, n int) {
 		op := store.Op{Key: k, Removed: rapid.Bool().Draw(t, "removed")}
 		if !op.Removed {
 			op.Value = fmt.Appendf(nil, "%d", w.clock)
+			op.Expires = drawExpiry(t)
 		}
 		ops = append(ops, op)
 	}

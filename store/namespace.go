@@ -30,7 +30,10 @@ type Namespace struct {
 	points  prefix
 	lineage lineage
 
+	expiries prefix
+
 	collecting   sync.Mutex // one collection at a time; taken before applying
+	collected    collected  // guarded by collecting
 	applying     sync.Mutex
 	applyBuilder builder
 
@@ -63,7 +66,10 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 		writers: makePrefix(spaceNamespace, number, partWriter),
 		floors:  makePrefix(spaceNamespace, number, partFloor),
 		points:  makePrefix(spaceNamespace, number, partPoint),
-		clock:   crdt.Clock{MaxSkewMillis: s.options.MaxSkew.Milliseconds()},
+
+		expiries: makePrefix(spaceNamespace, number, partExpiry),
+
+		clock: crdt.Clock{MaxSkewMillis: s.options.MaxSkew.Milliseconds()},
 	}
 	if err := ns.lineage.load(s.engine.DB, ns.writers); err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", name, err)

@@ -129,7 +129,7 @@ func (w *world) reconcileAll(t *rapid.T) {
 		}
 	}
 	for n := range w.ns {
-		if got, want := visible(t, w.ns[n]), w.models[0].visible(); !slices.Equal(got, want) {
+		if got, want := visibleAt(t, w.ns[n], w.expired), w.models[0].visibleAt(w.expired); !slices.Equal(got, want) {
 			t.Fatalf("store %d reads\n%v\nwant\n%v", n, got, want)
 		}
 	}
@@ -176,7 +176,7 @@ func (w *world) actions(more map[string]func(*rapid.T)) map[string]func(*rapid.T
 		"reopen":  w.reopen,
 		"": func(t *rapid.T) {
 			for n := range w.ns {
-				if got, want := visible(t, w.ns[n]), w.models[n].visible(); !slices.Equal(got, want) {
+				if got, want := visibleAt(t, w.ns[n], w.expired), w.models[n].visibleAt(w.expired); !slices.Equal(got, want) {
 					t.Fatalf("store %d reads\n%v\nwant\n%v", n, got, want)
 				}
 			}

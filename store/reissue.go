@@ -275,7 +275,7 @@ func (t *reissue) write(k crdt.Key, rec crdt.Record) error {
 	if err := t.put(bl.key, bl.value); err != nil {
 		return err
 	}
-	return bl.entry.add(k, t.put)
+	return errors.Join(bl.entry.add(k, t.put), t.ns.putExpiry(bl, k, rec, t.put))
 }
 
 // news returns the events that are not covered here, less those that others of

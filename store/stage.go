@@ -53,6 +53,7 @@ func (e *engine) deleteRange(lower, upper []byte) error {
 //
 //	record   value as in the record space
 //	log      no value: one key for each event that may be new here
+//	expiry   as in the expiry index
 //
 // Its vector is not known before the delta ends, so writers are numbered per
 // stage, in the order in which they come.
@@ -61,6 +62,7 @@ type stage struct {
 	id      uint32
 	records prefix
 	log     prefix
+	expiry  prefix
 	numbers map[crdt.WriterID]uint32
 	writers []crdt.WriterID
 	count   int  // records put
@@ -74,6 +76,7 @@ func (ns *Namespace) newStage() *stage {
 		ns: ns, id: id, numbers: map[crdt.WriterID]uint32{},
 		records: makePrefix(spaceStage, id, stageRecord),
 		log:     makePrefix(spaceStage, id, stageLog),
+		expiry:  makePrefix(spaceStage, id, stageExpiry),
 	}
 }
 
@@ -139,6 +142,12 @@ func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered crdt.Vector) error 
 		return err
 	}
 	for i := range e.Record {
+		if expires := e.Record[i].Expires; expires != 0 {
+			bl.key = st.expiry.expiring(bl.key[:0], bucketOf(expires, st.ns.store.now()), e.Key)
+			if err := b.Set(bl.key, nil, nil); err != nil {
+				return err
+			}
+		}
 		d := e.Record[i].Dot
 		if covered.Covers(d) {
 			continue
@@ -182,6 +191,21 @@ func (st *stage) scan(first, last crdt.Key, yield func(*crdt.Entry) error) error
 			err = yield(&e)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return readError(it.Error())
+}
+
+// scanExpiry yields the entries of the expiry index, without their prefix.
+func (st *stage) scanExpiry(yield func(suffix []byte) error) error {
+	it, err := st.ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: st.expiry[:], UpperBound: st.expiry.end()})
+	if err != nil {
+		return readError(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := yield(it.Key()[prefixLen:]); err != nil {
 			return err
 		}
 	}

@@ -28,14 +28,15 @@ func (ns *Namespace) sweptKey() []byte {
 	return p[:]
 }
 
-func (ns *Namespace) loadSweep() (s sweep, err error) {
+// loadSweep returns it, and whether there was one.
+func (ns *Namespace) loadSweep() (s sweep, found bool, err error) {
 	s.upTo = crdt.Vector{}
 	value, closer, err := ns.store.engine.DB.Get(ns.sweptKey())
 	if errors.Is(err, pebble.ErrNotFound) {
-		return s, nil
+		return s, false, nil
 	}
 	if err != nil {
-		return s, readError(err)
+		return s, false, readError(err)
 	}
 	defer closer.Close()
 	r, err := metaReader(value)
@@ -48,9 +49,9 @@ func (ns *Namespace) loadSweep() (s sweep, err error) {
 		err = r.Done()
 	}
 	if err != nil {
-		return s, fmt.Errorf("%w: how far was collected: %w", ErrDamaged, err)
+		return s, false, fmt.Errorf("%w: how far was collected: %w", ErrDamaged, err)
 	}
-	return s, nil
+	return s, true, nil
 }
 
 func (ns *Namespace) saveSweep(s sweep) error {
@@ -80,4 +81,46 @@ func transactions(v crdt.Vector) (n uint64) {
 // sortedKeys returns the keys of a map in order.
 func sortedKeys[K interface{ ~uint32 | ~string }, V any](m map[K]V) []K {
 	return slices.Sorted(maps.Keys(m))
+}
+
+// deleteParts deletes the stale parts. Long runs of them go by one tombstone.
+func deleteParts(b *pebble.Batch, parts []part) (deleted int, err error) {
+	for i := 0; i < len(parts); {
+		end := i
+		for end < len(parts) && parts[end].stale && parts[end].writer == parts[i].writer {
+			end++
+		}
+		switch n := end - i; {
+		case n == 0:
+			end++
+		case n >= rangeRun:
+			err = b.DeleteRange(parts[i].key, append(parts[end-1].key, 0), nil)
+			deleted += n
+		default:
+			for _, p := range parts[i:end] {
+				err = errors.Join(err, b.Delete(p.key, nil))
+			}
+			deleted += n
+		}
+		if err != nil {
+			return deleted, err
+		}
+		i = end
+	}
+	return deleted, nil
+}
+
+// putTails puts the entries of the vector that only the log's tails tell: the
+// log is about to lose entries.
+func (ns *Namespace) putTails(b *pebble.Batch, at position) error {
+	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+	if at.own.Seq > 0 {
+		if err := ns.putEntry(put, at.own); err != nil {
+			return err
+		}
+	}
+	if seq := at.foreign[ns.tail]; seq > 0 {
+		return ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: seq})
+	}
+	return nil
 }

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// collected is what of the expiry index the last collection of this run has
+// looked at. What it found and had to leave would be left again, while nothing
+// more is removable.
+type collected struct {
+	removable crdt.Vector
+	bucket    int64 // entries up to it
+}
+
+// sweepExpired collects what the expiry index leads to.
+func (c *collector) sweepExpired() error {
+	ns := c.ns
+	durable := meet(ns.DurableVector(), c.removable)
+	from, last := ns.expiries[:], &ns.collected
+	if last.removable.Equal(durable) {
+		from = ns.expiries.expiring(nil, last.bucket+1, "")
+	}
+	for from != nil {
+		began := time.Now()
+		next, err := c.expiredBatch(from)
+		if err != nil {
+			return err
+		}
+		if from = next; from == nil {
+			break
+		}
+		if err := rest(c.ctx, 3*time.Since(began)); err != nil {
+			return err
+		}
+	}
+	last.removable, last.bucket = durable, c.expired
+	return nil
+}
+
+// expiredBatch collects what one batch of index entries leads to, and returns
+// the key that the next one begins at, nil if there is none.
+func (c *collector) expiredBatch(from []byte) (next []byte, err error) {
+	ns := c.ns
+	if err := ns.store.engine.admit(); err != nil {
+		return nil, err
+	}
+	ns.applying.Lock()
+	defer ns.applying.Unlock()
+	snap, err := ns.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	var w sweeping
+	records := map[crdt.Key]crdt.Record{}
+	err = ns.scanExpiries(snap.view.snap, from, c.expired, func(e expiryEntry) bool {
+		if len(w.entries) == collectKeys {
+			next = e.raw
+			return false
+		}
+		records[e.key] = nil
+		w.entries = append(w.entries, e)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.read(snap, records); err != nil {
+		return nil, err
+	}
+	w.drop = c.dropping(records)
+	w.entries = slices.DeleteFunc(w.entries, func(e expiryEntry) bool { return c.needs(&e, records[e.key]) })
+	if len(w.drop) == 0 && len(w.entries) == 0 {
+		return next, nil
+	}
+	return next, c.commit(w)
+}
+
+// needs reports whether an index entry leads to an event that stays.
+func (c *collector) needs(e *expiryEntry, rec crdt.Record) bool {
+	return slices.ContainsFunc(rec, func(ev crdt.Event) bool { return e.leads(&ev) && !c.goes(ev) })
+}
+
+// dropEntries drops the index entries that lead nowhere now.
+func (c *collector) dropEntries(b *pebble.Batch, entries []expiryEntry) error {
+	for i := range entries {
+		rec, err := c.ns.get(c.ns.store.engine.DB, entries[i].key)
+		if err != nil {
+			return err
+		}
+		if c.needs(&entries[i], rec) {
+			continue // written meanwhile
+		}
+		if err := b.Delete(entries[i].raw, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putIndex puts the index entries of records that were written without: the
+// first release did not know that they expire.
+func (c *collector) putIndex(b *pebble.Batch, records map[crdt.Key]crdt.Record) error {
+	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+	for _, k := range sortedKeys(records) {
+		if err := c.ns.putExpiry(&c.ns.applyBuilder, k, records[k], put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expires reports whether something in a record does.
+func expires(rec crdt.Record) bool {
+	return slices.ContainsFunc(rec, func(e crdt.Event) bool { return e.Expires != 0 })
+}
