@@ -54,6 +54,8 @@ type wholeTrial struct {
 	histories []crdttest.History[wholeOp]
 	acked     map[ackedIn]crdt.Vector
 	collects  bool // removals are collected after a minute
+	// noted, if set, is told of each transaction: its run, and what that saw.
+	noted func(n *wholeNode, ns int, writer crdt.WriterID, saw crdt.Vector)
 }
 
 // ackedIn names a namespace on a node.
@@ -146,6 +148,9 @@ func (w *wholeTrial) transact(n *wholeNode, ns int) {
 	dot := crdt.Dot{Writer: writer, Seq: after[writer]}
 	w.histories[ns].Record(dot, w.timeOf(n, ns, dot), seen, ops...)
 	w.acked[ackedIn{n, ns}] = after
+	if w.noted != nil {
+		w.noted(n, ns, writer, seen)
+	}
 }
 
 // timeOf returns the timestamp of a transaction.
