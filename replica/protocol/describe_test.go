@@ -61,6 +61,14 @@ func (na namer) nodes(ns []crdt.NodeID) string {
 	return "[" + strings.Join(parts, " ") + "]"
 }
 
+func (na namer) whereabouts(all []Whereabouts) string {
+	parts := make([]string, len(all))
+	for i, w := range all {
+		parts[i] = fmt.Sprintf("%s(%d) %ds %q", na.node(w.Node), w.How, w.AgeSeconds, w.Places)
+	}
+	return "[" + strings.Join(parts, " ") + "]"
+}
+
 func (na namer) spares(b Build) string {
 	if !b.Spares {
 		return ""
@@ -205,6 +213,9 @@ func (na namer) fields(c code, fields int, r *crdt.Reader) string {
 	case codeSpare:
 		sp := readSpare(r, fields)
 		return fmt.Sprintf("ns=%d epoch=%d %s", sp.number, sp.epoch, na.nodes(sp.nodes))
+	case codeAddresses:
+		a := readAddresses(r, fields)
+		return fmt.Sprintf("seen=%q %s", a.seen, na.whereabouts(a.nodes))
 	case codeRevocations:
 		return fmt.Sprintf("%q", readRevocations(r, fields).statements)
 	case codeWriters:

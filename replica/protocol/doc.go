@@ -47,6 +47,7 @@
 //	source   = [11 number run vector floor]  compare your snapshot with this one
 //	compare  = [12 number run [*range]]    is this the same at your snapshot?
 //	answer   = [13 number run last ended verdicts [*writer] [*(key record)]]
+//	addresses = [14 seen [*(node how age places)]]
 //	spare    = [17 number epoch [*node]]   push only what you wrote
 //
 //	message  = hello | announce | ... | spare

@@ -199,6 +199,18 @@ type LearnRevocations struct {
 	Statements [][]byte
 }
 
+// Greeted says that a peer's Hello came, and that it may be told addresses.
+type Greeted struct{ Link LinkID }
+
+// LearnAddresses brings what a peer told of where nodes can be dialed. All of
+// it is unproven. Nothing is due.
+type LearnAddresses struct {
+	Link LinkID
+	// Seen is where the peer sees this node; "": it did not say.
+	Seen  string
+	Nodes []Whereabouts
+}
+
 // Close closes a link. The machine has forgotten it already.
 type Close struct {
 	Link   LinkID
@@ -231,6 +243,8 @@ func (Serve) effect()            {}
 func (EndServe) effect()         {}
 func (Learn) effect()            {}
 func (LearnRevocations) effect() {}
+func (Greeted) effect()          {}
+func (LearnAddresses) effect()   {}
 func (Close) effect()            {}
 func (SetTimer) effect()         {}
 func (Ahead) effect()            {}

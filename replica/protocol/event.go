@@ -160,20 +160,31 @@ type Revocation struct {
 	Statement []byte
 }
 
+// TellAddresses tells a peer where nodes can be dialed: at most MaxWhereabouts,
+// ordered by node, with 1 to MaxPlaces places each. It may come at any time
+// after a Greeted, and is nothing on a link without one.
+type TellAddresses struct {
+	Link LinkID
+	// Seen is where this node sees the peer; "": it does not say.
+	Seen  string
+	Nodes []Whereabouts
+}
+
 // Tick says that time has passed: the timer of SetTimer fired.
 type Tick struct{}
 
-func (LinkUp) event()     {}
-func (LinkDown) event()   {}
-func (Received) event()   {}
-func (Flushed) event()    {}
-func (Opened) event()     {}
-func (Closed) event()     {}
-func (Durable) event()    {}
-func (Built) event()      {}
-func (Applied) event()    {}
-func (Reconciled) event() {}
-func (Served) event()     {}
-func (Learned) event()    {}
-func (Revoked) event()    {}
-func (Tick) event()       {}
+func (LinkUp) event()        {}
+func (LinkDown) event()      {}
+func (Received) event()      {}
+func (Flushed) event()       {}
+func (Opened) event()        {}
+func (Closed) event()        {}
+func (Durable) event()       {}
+func (Built) event()         {}
+func (Applied) event()       {}
+func (Reconciled) event()    {}
+func (Served) event()        {}
+func (Learned) event()       {}
+func (TellAddresses) event() {}
+func (Revoked) event()       {}
+func (Tick) event()          {}

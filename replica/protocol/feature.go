@@ -29,6 +29,10 @@ type Feature uint32
 // has collected something gives nothing to a peer without it.
 const FeatureReconcile Feature = 1
 
+// FeatureAddresses is to tell where nodes can be dialed, and to hear it:
+// Addresses.
+const FeatureAddresses Feature = 2
+
 // FeatureSpare is to ask peers to spare this node what comes to it from
 // elsewhere, and to spare those that ask: Spare, and what a Delta brings. In a
 // mesh where all write at once a payload then reaches each node about once.

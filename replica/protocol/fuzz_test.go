@@ -58,6 +58,9 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeSource:
 		v := readSource(r, fields)
 		return done(EncodeSource(Build{Number: v.number, Job: JobID(v.run)}, v.vector, v.floor))
+	case codeAddresses:
+		a := readAddresses(r, fields)
+		return done(a.encode())
 	case codeRevocations:
 		v := readRevocations(r, fields)
 		return done(v.encode())

@@ -43,6 +43,9 @@ func (m *Machine) onHello(l *link, h hello) error {
 	if h.revocations != m.revoked.hash() {
 		m.sendRevocations(l, m.revoked.statements)
 	}
+	if l.speaks(FeatureAddresses) {
+		m.emit(Greeted{l.id})
+	}
 	for i, g := range h.namespaces {
 		s := m.session(l, g.name)
 		s.peerNumber = uint64(i + 1)

@@ -79,6 +79,14 @@ const (
 	HoldMillis = 100
 	// MaxHeldBytes bounds what waits so in a namespace.
 	MaxHeldBytes = 4 << 20
+	// MaxWhereabouts bounds the nodes that one message tells the addresses of:
+	// a node needs few others, and 32 take 2 KiB as a rule.
+	MaxWhereabouts = 32
+	// MaxPlaces bounds the addresses of one node: those of its interfaces, in
+	// both families.
+	MaxPlaces = 8
+	// MaxPlaceBytes bounds an address: a DNS name of 253 and a port.
+	MaxPlaceBytes = 260
 	// MaxSpared bounds the nodes that a peer asks to be spared, at 34 bytes
 	// each: a mesh in which each is linked to more is a hub's.
 	MaxSpared = 256

@@ -91,6 +91,8 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 		m.servedCompare(ev)
 	case Learned:
 		m.learned(ev)
+	case TellAddresses:
+		m.tellAddresses(ev)
 	case Revoked:
 		m.revoke(ev.Revocation)
 	case Tick:

@@ -23,6 +23,7 @@ const (
 	codeSource      code = 11
 	codeCompare     code = 12
 	codeAnswer      code = 13
+	codeAddresses   code = 14
 	codeSpare       code = 17
 )
 
@@ -30,7 +31,7 @@ var messageNames = [...]string{
 	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
 	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
 	codeSource: "Source", codeCompare: "Compare", codeAnswer: "Answer",
-	codeSpare: "Spare",
+	codeAddresses: "Addresses", codeSpare: "Spare",
 }
 
 func (c code) String() string {

@@ -60,6 +60,7 @@ func samples() []sample {
 		{"want", (&want{3}).encode(), want{3}, func(r *crdt.Reader, n int) any { return readWant(r, n) }},
 		{"refuse", encodeRefuse(3, 4, reasonStore, sampleEntries()), f, func(r *crdt.Reader, n int) any { return readRefuse(r, n) }},
 		{"spare", (&spare{3, 4, []crdt.NodeID{{1}, {2, 5}}}).encode(), spare{3, 4, []crdt.NodeID{{1}, {2, 5}}}, func(r *crdt.Reader, n int) any { return readSpare(r, n) }},
+		{"addresses", sampleAddresses.encode(), sampleAddresses, func(r *crdt.Reader, n int) any { return readAddresses(r, n) }},
 		{"revocations", (&revocations{[][]byte{[]byte("a"), []byte("bc")}}).encode(), revocations{[][]byte{[]byte("a"), []byte("bc")}},
 			func(r *crdt.Reader, n int) any { return readRevocations(r, n) }},
 	}
@@ -78,6 +79,11 @@ func samples() []sample {
 			func(r *crdt.Reader, n int) any { return readSource(r, n) }})
 	return append(out, reconcileSamples()...)
 }
+
+var sampleAddresses = addresses{"203.0.113.7:4242", []Whereabouts{
+	{crdt.NodeID{1}, KnowsOwn, 0, []string{"192.0.2.1:7600", "[2001:db8::1]:7600"}},
+	{crdt.NodeID{2, 5}, KnowsDialed, 3600, []string{"hub.example:7600"}},
+}}
 
 // sampleDelta returns a delta of three frames.
 func sampleDelta(floor, brings crdt.Vector) (frames []Frame) {

@@ -50,7 +50,7 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 		err = faultf(CodeProtocol, "Hello is due first, and once")
 	case c == codeDelta || c == codeWriters || c == codeCompare || c == codeAnswer:
 		err = m.dispatchBody(l, c, fields, r)
-	case c == codeHello || c == codeAnnounce || c == codeGone || c == codeRevocations:
+	case c == codeHello || c == codeAnnounce || c == codeGone || c == codeRevocations || c == codeAddresses:
 		err = m.dispatchLink(l, c, fields, r)
 	default:
 		err = m.dispatchSession(l, c, fields, r)
@@ -90,6 +90,9 @@ func (m *Machine) dispatchLink(l *link, c code, fields int, r *crdt.Reader) erro
 	case codeGone:
 		g := readGone(r, fields)
 		return complete(r, func() error { return m.onGone(l, g) })
+	case codeAddresses:
+		a := readAddresses(r, fields)
+		return complete(r, func() error { return m.onAddresses(l, a) })
 	}
 	v := readRevocations(r, fields)
 	return complete(r, func() error { m.onRevocations(l, v); return nil })
