@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/transport"
 )
 
@@ -54,13 +55,29 @@ func (m *mesh) hangUp(address string) bool {
 	defer m.mu.Unlock()
 	d := m.dialers[address]
 	if d == nil {
-		return false
+		return m.dismiss(m.book.at(address))
 	}
 	delete(m.dialers, address)
 	d.cancel()
 	at := d.met()
+	m.book.remove(at.node, true)
 	for _, l := range m.links {
 		if l.remote() == at {
+			_ = l.conn.Close(transport.CodeRemoved, "")
+		}
+	}
+	return true
+}
+
+// dismiss closes the links with a node, and dials it no more wherever it is
+// said to be. It reports whether there is such a node. The caller holds mu.
+func (m *mesh) dismiss(node crdt.NodeID) bool {
+	if node.IsZero() {
+		return false
+	}
+	m.book.remove(node, true)
+	for _, l := range m.links {
+		if l.peer == node {
 			_ = l.conn.Close(transport.CodeRemoved, "")
 		}
 	}
@@ -136,6 +153,7 @@ func (d *dialer) connect(ctx context.Context) {
 	d.mu.Lock()
 	d.at, d.missed, d.failure = remoteOf(conn), false, nil
 	d.mu.Unlock()
+	d.mesh.book.allow(conn.Peer().Node) // it is wanted at this address
 	l := d.mesh.attach(ctx, conn)
 	if l == nil {
 		d.failed(errNotTaken)

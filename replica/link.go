@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -24,6 +25,7 @@ type link struct {
 	instance transport.Instance
 	since    time.Time
 	silence  silence
+	seenAs   atomic.Pointer[string] // where the peer sees this node
 
 	ctx    context.Context // ends with the link
 	cancel context.CancelFunc

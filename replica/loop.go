@@ -106,6 +106,10 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 			}
 		case protocol.LearnRevocations:
 			m.revocations.put(e.Statements)
+		case protocol.Greeted:
+			m.acquaint(e.Link)
+		case protocol.LearnAddresses:
+			m.hear(e)
 		case protocol.Close:
 			m.closeLink(e)
 		case protocol.SetTimer:

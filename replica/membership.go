@@ -167,15 +167,7 @@ func (d *DB) addresses() ([]string, error) {
 	if d.mesh == nil {
 		return nil, fmt.Errorf("%w: say at which address the invite is redeemed", ErrOffline)
 	}
-	addr := d.mesh.network.Addr()
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return []string{addr}, nil // of a network that is not IP
-	}
-	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
-		return []string{addr}, nil
-	}
-	return interfaceAddresses(port)
+	return listening(d.mesh.network.Addr())
 }
 
 // maxAdvertised bounds the addresses that an invite names by default.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -38,6 +39,11 @@ type mesh struct {
 
 	quarantined bool // the store is damaged: no namespace is announced
 
+	book      *book
+	told      map[remote]told // by the loop
+	meshLinks int             // from how many on none are sought
+	seeking   int             // candidates that are tried now; under mu
+
 	inbox       inbox
 	revocations revocationQueue
 
@@ -63,13 +69,15 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		builds: make(chan struct{}, maxBuilds),
 		machine: protocol.New(protocol.Config{
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
-			Features: []protocol.Feature{protocol.FeatureReconcile, protocol.FeatureSpare},
+			Features: []protocol.Feature{protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureSpare},
 		}),
 		appliers: map[*store.Namespace]*applier{},
 		jobs:     map[protocol.JobID]context.CancelFunc{},
 		links:    map[protocol.LinkID]*link{},
 		dialers:  map[string]*dialer{},
 		changed:  make(chan struct{}),
+		book:     newBook(d.node, network.Addr()),
+		told:     map[remote]told{}, meshLinks: d.options.MeshLinks,
 
 		revocations: make(revocationQueue, revocationPlaces),
 	}
@@ -88,6 +96,10 @@ func (m *mesh) start(namespaces []*store.Namespace) {
 	m.running.Go(m.loop)
 	m.running.Go(m.accept)
 	m.running.Go(m.learnRevocations)
+	m.running.Go(m.keepBook)
+	for range seekers {
+		m.running.Go(m.seek)
+	}
 }
 
 // close ends all links, and returns when nothing of the mesh runs any more.
@@ -145,6 +157,11 @@ func (m *mesh) attach(ctx context.Context, conn transport.Link) *link {
 		return nil
 	}
 	m.log.Info("link up", "peer", peer.Node.Short(), "address", conn.RemoteAddr(), "dialed", conn.Dialed())
+	if conn.Dialed() {
+		m.meet(l, protocol.KnowsDialed)
+	} else {
+		m.book.welcome(peer.Node)
+	}
 	return l
 }
 
@@ -174,6 +191,9 @@ func (m *mesh) detach(l *link) {
 	m.mu.Lock()
 	delete(m.links, l.id)
 	addStats(&m.totals, l.conn.Stats())
+	if end, ok := errors.AsType[*transport.CloseError](l.cause); ok && end.Remote && end.Code == transport.CodeRemoved {
+		m.book.remove(l.peer, false)
+	}
 	m.linksChanged()
 	m.mu.Unlock()
 	m.log.Info("link down", "peer", l.peer.Short(), "cause", l.cause)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport"
@@ -77,6 +78,12 @@ func (d *DB) enterNetwork() error {
 	}
 	d.mesh = newMesh(network, d)
 	d.onOpened, d.onDropping, d.onDurable = d.mesh.opened, d.mesh.dropping, d.mesh.durable
+	text, err := d.store.Local(bookKey)
+	if err != nil {
+		return errors.Join(err, network.Close())
+	}
+	d.mesh.book.read(string(text), time.Now())
+	d.mesh.settle()
 	close(d.entered)
 	d.mesh.start(namespaces)
 	if errors.Is(d.store.Health(), ErrDamaged) {
@@ -84,6 +91,9 @@ func (d *DB) enterNetwork() error {
 	}
 	if d.options.Network == nil {
 		d.mesh.running.Go(d.mesh.watchNetwork)
+	}
+	if d.options.Discovery != nil {
+		d.mesh.running.Go(func() { d.mesh.discover(d.options.Discovery) })
 	}
 	for _, address := range d.options.Peers {
 		d.mesh.dial(address, OriginConfigured)

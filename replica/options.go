@@ -24,6 +24,15 @@ type Options struct {
 	// closes it. Nil: QUIC.
 	Network transport.Network
 
+	// MeshLinks is how many links the node has before it stops to look for
+	// peers that nobody configured: those that peers told it of, and that
+	// Discovery found. Peers may make more with it. Default: DefaultMeshLinks.
+	// Negative: it has links with those configured, and who dials it.
+	MeshLinks int
+	// Discovery finds peers near this node. Nil: nobody does. With nothing
+	// else it does not make a network: give Listen as well.
+	Discovery Discovery
+
 	// KeepAlive is how often a quiet connection sends a packet, so that a
 	// NAT or firewall on the way does not forget it. Default: 25 seconds,
 	// which suits most. Negative: never.
@@ -91,6 +100,12 @@ func (o Options) validate() (Options, error) {
 				return o, fmt.Errorf("peer %d of Peers: %w", i, err)
 			}
 		}
+	}
+	switch {
+	case o.MeshLinks == 0:
+		o.MeshLinks = DefaultMeshLinks
+	case o.MeshLinks < 0:
+		o.MeshLinks = 0
 	}
 	switch {
 	case o.KeepAlive == 0:

@@ -19,6 +19,13 @@ const (
 	OriginConfigured Origin = "configured"
 	// OriginSaved is one that AddPeer wrote down.
 	OriginSaved Origin = "saved"
+	// OriginDiscovered is one that Options.Discovery found.
+	OriginDiscovered Origin = "discovered"
+	// OriginLearned is one that a peer told.
+	OriginLearned Origin = "learned"
+	// OriginMet is one at which a peer was met that is not any of these: it
+	// was configured once, or dialed us from there.
+	OriginMet Origin = "met"
 )
 
 // PeerStatus is what is known of one peer: an address that this node keeps a
@@ -32,6 +39,11 @@ type PeerStatus struct {
 	Configured bool
 	// Origin is how Address came to be known; "" if the peer dialed us.
 	Origin Origin
+	// From is the peer that told Address, if it was learned.
+	From crdt.NodeID
+	// SeenAs is where the peer sees this node; "" if it did not say. If none
+	// of the peers sees it where it listens, a NAT is between.
+	SeenAs string
 	// Node is zero as long as nobody was met at Address.
 	Node crdt.NodeID
 	// Connected is since when the link is up; zero if there is none.
@@ -68,10 +80,23 @@ func (m *mesh) peers() []PeerStatus {
 		}
 		all = append(all, p)
 	}
+	known := map[string]*candidate{}
+	for _, c := range m.book.known() {
+		known[c.address] = &c
+	}
 	for at, l := range up {
 		p := PeerStatus{Address: l.conn.RemoteAddr(), Node: at.node}
+		if c := known[p.Address]; c != nil && l.conn.Dialed() {
+			p.Origin, p.From = c.origin, c.from
+		}
 		p.link(l)
+		delete(known, p.Address)
 		all = append(all, p)
+	}
+	for address, c := range known {
+		if m.dialers[address] == nil && c.failure != nil {
+			all = append(all, c.status())
+		}
 	}
 	slices.SortFunc(all, func(a, b PeerStatus) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), a.Node.Compare(b.Node))
@@ -107,8 +132,19 @@ func (d *dialer) status() PeerStatus {
 	}
 }
 
+// status tells what dialing a candidate came to.
+func (c *candidate) status() PeerStatus {
+	return PeerStatus{
+		Address: c.address, Origin: c.origin, From: c.from, Node: c.node,
+		Failure: c.failure, FailedAt: c.failedAt, Breaker: c.breaker.status(time.Now()),
+	}
+}
+
 // link adds what a link tells that is up.
 func (p *PeerStatus) link(l *link) {
 	p.Connected, p.Doubted, p.Stats = l.since, l.doubted(), l.conn.Stats()
+	if seen := l.seenAs.Load(); seen != nil {
+		p.SeenAs = *seen
+	}
 	p.Failure, p.FailedAt, p.Breaker = nil, time.Time{}, Breaker{State: BreakerClosed}
 }

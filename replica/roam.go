@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"time"
+
 	"github.com/anabranch-db/anabranch/transport"
 )
 
@@ -32,10 +34,30 @@ func (m *mesh) networkChanged() {
 	if n, ok := m.network.(interface{ NetworkChanged() }); ok {
 		n.NetworkChanged()
 	}
+	m.book.moved(time.Now())
+	m.settle()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, d := range m.dialers {
 		d.moved()
+	}
+}
+
+// settle finds out where this node can be reached, and tells its peers if that
+// has changed.
+func (m *mesh) settle() {
+	own, err := listening(m.network.Addr())
+	if err != nil {
+		m.log.Warn("where this node can be reached is not known", "error", err)
+		return
+	}
+	if !m.book.isOwn(own) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range m.links {
+		m.inbox.ask(func() { m.acquaint(id) })
 	}
 }
 

@@ -41,12 +41,25 @@ type (
 		Configured bool   `json:"configured"`
 		Node       string `json:"node,omitempty"`
 		State      string `json:"state"`
-		Failure    string `json:"failure,omitempty"`
+		// Found is how the address came to be known, and From who told it.
+		Found string `json:"found"`
+		From  string `json:"from,omitempty"`
+		// SeenAs is where the peer sees this node.
+		SeenAs   string     `json:"seen_as,omitempty"`
+		Failure  string     `json:"failure,omitempty"`
+		FailedAt *time.Time `json:"failed_at,omitempty"`
+		Breaker  breakerRow `json:"breaker"`
 		// Connected is when the link came up, and RTT in microseconds.
 		Connected *time.Time `json:"connected,omitempty"`
 		RTTMicros int64      `json:"rtt_us,omitempty"`
 		Sent      uint64     `json:"bytes_sent"`
 		Received  uint64     `json:"bytes_received"`
+	}
+	breakerRow struct {
+		State    string `json:"state"`
+		Failures int    `json:"failures"`
+		// Until is when the address is tried next.
+		Until *time.Time `json:"until,omitempty"`
 	}
 )
 
@@ -60,16 +73,23 @@ func peerVerb(g *globals, name string, cmd *cobra.Command) *cobra.Command {
 
 func peerList(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "Print the peers and the state of the links with them",
+		Use:   "list",
+		Short: "Print the peers and the state of the links with them",
+		Long: `List prints the addresses that this node dials, and the nodes that dialed it.
+
+FOUND is how an address came to be known: configured (--peer), saved ('peer add'
+or 'join'), discovered on the LAN, learned from another peer, or met there before;
+"dialed us" is a node whose link this node did not make. STATE is doubted while
+packets go unanswered on a link that is up. BREAKER is open while an address that
+failed again and again is left alone, and half-open while it is tried once more.`,
 		Example: "  anabranch peer list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := newPrinter(cmd.OutOrStdout(), g.output, "address", "node", "state", "rtt", "sent", "received", "failure")
+			p := newPrinter(cmd.OutOrStdout(), g.output, "address", "node", "state", "found", "rtt", "sent", "received", "breaker", "failure")
 			err := call(cmd.Context(), g, "peer list", struct{}{}, func(r peerRow) error {
 				rtt := time.Duration(r.RTTMicros) * time.Microsecond
-				return p.row(r, r.Address, r.Address, r.Node[:min(8, len(r.Node))], r.State,
-					rtt.String(), byteCount(r.Sent), byteCount(r.Received), r.Failure)
+				return p.row(r, r.Address, r.Address, shortID(r.Node), r.State, r.found(),
+					rtt.String(), byteCount(r.Sent), byteCount(r.Received), r.Breaker.String(), r.Failure)
 			})
 			if err != nil {
 				return err
@@ -138,9 +158,31 @@ func runPeerList(_ context.Context, db *replica.DB, _ struct{}, out emit) error 
 	return nil
 }
 
+// found tells how a peer was found, for people.
+func (r *peerRow) found() string {
+	if r.From != "" {
+		return r.Found + " from " + shortID(r.From)
+	}
+	return r.Found
+}
+
+// String returns what is out of the ordinary, for people.
+func (b *breakerRow) String() string {
+	switch {
+	case b.State == string(replica.BreakerClosed):
+		return ""
+	case b.Until != nil:
+		return b.State + " until " + b.Until.Local().Format(time.TimeOnly)
+	}
+	return b.State
+}
+
+func shortID(id string) string { return id[:min(8, len(id))] }
+
 func peerRowOf(p replica.PeerStatus) peerRow {
 	row := peerRow{
-		Address: p.Address, Configured: p.Configured, State: "disconnected",
+		Address: p.Address, Configured: p.Configured, State: "disconnected", Found: string(p.Origin), SeenAs: p.SeenAs,
+		Breaker:   breakerRow{State: string(p.Breaker.State), Failures: p.Breaker.Failures},
 		RTTMicros: p.Stats.RTT.Microseconds(), Sent: p.Stats.BytesSent, Received: p.Stats.BytesReceived,
 	}
 	if !p.Node.IsZero() {
@@ -149,8 +191,23 @@ func peerRowOf(p replica.PeerStatus) peerRow {
 	if !p.Connected.IsZero() {
 		row.State, row.Connected = "connected", &p.Connected
 	}
+	if p.Doubted {
+		row.State = "doubted"
+	}
+	if p.Origin == "" {
+		row.Found = "dialed us"
+	}
+	if !p.From.IsZero() {
+		row.From = p.From.String()
+	}
+	if !p.Breaker.Until.IsZero() {
+		row.Breaker.Until = &p.Breaker.Until
+	}
 	if p.Failure != nil {
 		row.Failure = p.Failure.Error()
+		if !p.FailedAt.IsZero() {
+			row.FailedAt = &p.FailedAt
+		}
 	}
 	return row
 }

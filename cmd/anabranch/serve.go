@@ -18,6 +18,7 @@ type serveArgs struct {
 	peers      []string
 	namespaces []string
 	retention  time.Duration
+	meshLinks  int
 	verbose    bool
 }
 
@@ -42,6 +43,7 @@ It prints one line, "serving ...", once it takes links and verbs.`,
 	flags.StringArrayVar(&args.peers, "peer", nil, "HOST:PORT of a node to keep a link with, as long as this runs; repeated")
 	flags.StringArrayVar(&args.namespaces, "namespace", nil, "a namespace to hold, made if it is not here; repeated")
 	flags.DurationVar(&args.retention, "retention", replica.DefaultRetention, "how long removals are kept; a node away for longer compares all it has to catch up")
+	flags.IntVar(&args.meshLinks, "mesh-links", replica.DefaultMeshLinks, "how many links to have before the node stops to look for peers that others told it of; 0: never look")
 	flags.BoolVar(&args.verbose, "verbose", false, "log links and more to standard error")
 	return cmd
 }
@@ -57,6 +59,7 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	}
 	db, err := g.openServed(cmd.Context(), replica.Options{
 		Listen: args.listen, Peers: args.peers, Retention: args.retention, Logger: log,
+		MeshLinks: meshLinks(args.meshLinks),
 	})
 	if err != nil {
 		return err
@@ -79,6 +82,14 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	fmt.Fprintf(cmd.OutOrStdout(), "serving %s as node %s at %s\n", g.dir, s.Node.Short(), s.Listen)
 	<-cmd.Context().Done()
 	return nil
+}
+
+// meshLinks returns the option for a number of links, of which 0 means none.
+func meshLinks(n int) int {
+	if n <= 0 {
+		return -1
+	}
+	return n
 }
 
 // openServed opens the directory to serve it. A verb that has it open now is

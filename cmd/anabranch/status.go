@@ -113,9 +113,9 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 		return err
 	}
 	fmt.Fprintln(out)
-	p = newPrinter(out, outputTable, "peer", "node", "state", "failure")
+	p = newPrinter(out, outputTable, "peer", "node", "state", "found", "seen as", "breaker", "failure")
 	for _, peer := range r.Peers {
-		if err := p.row(nil, "", peer.Address, peer.Node[:min(8, len(peer.Node))], peer.State, peer.Failure); err != nil {
+		if err := p.row(nil, "", peer.Address, shortID(peer.Node), peer.State, peer.found(), peer.SeenAs, peer.Breaker.String(), peer.Failure); err != nil {
 			return err
 		}
 	}
