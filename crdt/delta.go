@@ -3,6 +3,7 @@ package crdt
 import (
 	"errors"
 	"fmt"
+	"maps"
 )
 
 var (
@@ -35,11 +36,10 @@ type Delta struct {
 
 // Delta returns what a replica at since lacks. Nil stands for an empty one.
 func (r *Replica) Delta(since Vector) Delta {
-	from := r.lineage.Expand(since)
-	d := Delta{
-		From:    from,
-		To:      r.lineage.Normalize(r.vector),
-		Writers: r.lineage.Since(r.vector, from),
+	past, from := r.lineage.Past(r.vector), r.lineage.Expand(since)
+	d := Delta{From: from, To: past.Normal()}
+	for _, w := range past.Since(r.lineage.Past(from)) {
+		d.Writers = append(d.Writers, r.records[w])
 	}
 	r.root.scan(AllKeys, func(e Entry) bool {
 		for i := range e.Record {
@@ -62,7 +62,7 @@ func (r *Replica) Merge(d Delta) error {
 		return fmt.Errorf("%w: writer %s from %d on, and %d further writers",
 			ErrGap, behind[0].Writer, behind[0].Seq, len(behind)-1)
 	}
-	lineage, err := r.learn(d.Writers)
+	lineage, records, err := r.learn(d.Writers)
 	if err != nil {
 		return err
 	}
@@ -84,27 +84,31 @@ func (r *Replica) Merge(d Delta) error {
 	// dots to come are the twin's as well.
 	r.spent = r.spent || to[r.writer] > r.vector[r.writer]
 	r.vector.Join(to)
-	r.lineage = lineage
+	r.lineage, r.records = lineage, records
 	return nil
 }
 
-// learn returns r's lineage with recs.
-func (r *Replica) learn(recs []*WriterRecord) (*Lineage, error) {
+// learn returns r's lineage and records with recs.
+func (r *Replica) learn(recs []*WriterRecord) (*Lineage, map[WriterID]*WriterRecord, error) {
 	if len(recs) == 0 {
-		return r.lineage, nil
+		return r.lineage, r.records, nil
 	}
-	lineage := r.lineage.Clone()
+	lineage, records := r.lineage.Clone(), maps.Clone(r.records)
 	for _, rec := range recs {
 		if r.key != nil {
 			if err := rec.Verify(); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		if err := lineage.Add(rec); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		if old := records[rec.Writer]; old != nil && !old.Equal(rec) {
+			return nil, nil, fmt.Errorf("%w: a second record for writer %s", ErrWriterRecord, rec.Writer)
+		}
+		records[rec.Writer] = rec
 	}
-	return lineage, nil
+	return lineage, records, nil
 }
 
 // checkEntries refuses keys out of order or malformed, and events that to

@@ -127,3 +127,20 @@ func FuzzReadDelta(f *testing.F) {
 		_ = a.Clone().Merge(d)
 	})
 }
+
+// TestASecondRecordIsRefused: a writer is introduced once, whatever a later
+// record differs in.
+func TestASecondRecordIsRefused(t *testing.T) {
+	a, b := NewReplica(NodeID{1}, WriterID{1}), NewReplica(NodeID{2}, WriterID{2})
+	mustPut(t, a)
+	d := a.Delta(nil)
+	if err := errors.Join(b.Merge(d), b.Merge(d)); err != nil {
+		t.Fatal(err)
+	}
+	second := *d.Writers[0]
+	second.Started++
+	d.Writers = []*WriterRecord{&second}
+	if err := b.Merge(d); !errors.Is(err, ErrWriterRecord) || b.WriterRecord(WriterID{1}).Started == second.Started {
+		t.Errorf("%v, and the record says %+v", err, b.WriterRecord(WriterID{1}))
+	}
+}

@@ -18,7 +18,8 @@
 //   - namespace: the unit of causality, atomicity and replication: one vector.
 //   - expiry: the time from which on a value reads as a removal.
 //   - lens: a type; a fold over the events of a few records under one path.
-//   - lineage: the writer records of a namespace: who is whose ancestor.
+//   - lineage: who is whose ancestor among the writers of a namespace.
+//   - past: a closed causal context: what a vector covers and implies.
 //
 // # Flow
 //

@@ -1,156 +1,248 @@
 package crdt
 
 import (
-	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 )
 
-// ErrWriterRecord marks a writer record that is forged, cut off from its
-// parents, or at odds with another one of the same id.
-var ErrWriterRecord = errors.New("invalid writer record")
-
-// WriterRecord introduces a writer: one run of a node in a namespace. It is
-// made with the writer's first transaction, signed by the node, and immutable.
-type WriterRecord struct {
-	Writer    WriterID
-	Node      NodeID
-	Namespace string
-	// Parents are the entries of the node's own earlier writers in the
-	// namespace's vector in normal form when the writer began, ordered by
-	// writer: one per branch of the node's history. Whoever covers anything
-	// of the writer covers its parents up to these numbers.
-	Parents []Dot
-	// Started is when the writer began, by its node's clock.
-	Started Timestamp
-	// Signature is the node's ed25519 signature of SigningBytes.
-	Signature [ed25519.SignatureSize]byte
-}
-
-const writerRecordDomain = "anabranch writer record v1"
-
-// SigningBytes returns what the signature covers.
-func (w *WriterRecord) SigningBytes() []byte {
-	return w.appendFields(AppendString(nil, writerRecordDomain))
-}
-
-func (w *WriterRecord) appendFields(dst []byte) []byte {
-	dst = AppendBytes(dst, w.Writer[:])
-	dst = AppendBytes(dst, w.Node[:])
-	dst = AppendString(dst, w.Namespace)
-	dst = AppendArray(dst, 2*len(w.Parents))
-	for _, p := range w.Parents {
-		dst = AppendBytes(dst, p.Writer[:])
-		dst = AppendUint(dst, p.Seq)
-	}
-	return AppendUint(dst, uint64(w.Started))
-}
-
-const writerRecordFields = 6
-
-// AppendWriterRecord appends w's canonical encoding:
+// Lineage knows which writer is whose parent in one namespace, and so what an
+// entry of a vector implies: a writer implies its ancestors. It keeps what
+// that takes of a writer record, some 45 bytes, and not the record.
 //
-//	array(6) writer node namespace [parent seq ...] started signature
-func AppendWriterRecord(dst []byte, w *WriterRecord) []byte {
-	dst = w.appendFields(AppendArray(dst, writerRecordFields))
-	return AppendBytes(dst, w.Signature[:])
+// Writers are held in chains: a writer extends the chain of a parent that is
+// the last of its chain, and else begins a chain of its own. A node that only
+// restarts is one chain, however often; each copy, restored backup or lost
+// tail is one more. Which parent a chain goes on from follows from the order
+// of Adds and is nobody else's concern: a Past means the same on any chains.
+//
+// The zero value is an empty lineage. Safe for concurrent reads, not beside
+// Add, unless it was made with a Guard.
+type Lineage struct {
+	guard  Guard
+	index  index
+	runs   []run // in the order of Adds, so parents come before children
+	chains []chain
+	forks  map[uint32][]fork // by the run that they are children of
 }
 
-// ReadWriterRecord reads what AppendWriterRecord wrote. It does not verify
-// the signature.
-func ReadWriterRecord(r *Reader) (w WriterRecord) {
-	if n := r.Array(writerRecordFields); r.Err() == nil && n != writerRecordFields {
-		r.Fail(fmt.Sprintf("writer record of %d fields, want %d", n, writerRecordFields))
-	}
-	w.Writer, w.Node = r.Writer(), r.Node()
-	w.Namespace = r.String(MaxNamespaceBytes)
-	n := r.Array(2 * MaxParents)
-	if n%2 != 0 {
-		r.Fail("writer record with half a parent")
-	}
-	for i := 0; i < n/2 && r.Err() == nil; i++ {
-		p := Dot{r.Writer(), r.Uint()}
-		if p.Seq == 0 || (i > 0 && p.Writer.Compare(w.Parents[i-1].Writer) <= 0) {
-			r.Fail("parent zero or out of order")
-		}
-		w.Parents = append(w.Parents, p)
-	}
-	w.Started = Timestamp(r.Uint())
-	r.Fixed(w.Signature[:])
-	return w
+// Guard is a lock for many readers or one writer, such as a sync.RWMutex.
+type Guard interface {
+	Lock()
+	Unlock()
+	RLock()
+	RUnlock()
 }
 
-// Verify checks the signature. The error wraps ErrWriterRecord.
-func (w *WriterRecord) Verify() error {
-	if !ed25519.Verify(w.Node[:], w.SigningBytes(), w.Signature[:]) {
-		return fmt.Errorf("%w: writer %s: the signature is not by node %s", ErrWriterRecord, w.Writer, w.Node.Short())
+// NewLineage returns an empty lineage that is safe for concurrent use, as are
+// its Pasts: each call takes g for itself, and calls nothing while it does.
+func NewLineage(g Guard) *Lineage { return &Lineage{guard: g} }
+
+// run is a writer. chain and pos say where it is; positions count from 1.
+// names is up to which seq it covers the writer before it in the chain.
+type run struct {
+	id         WriterID
+	chain, pos uint32
+	names      uint64
+}
+
+// chain is writers of one node, each a parent of the next.
+type chain struct {
+	node    NodeID
+	members []uint32 // runs; positions 1, 2, ...
+	links   []link   // ordered by pos
+}
+
+// link is a parent that is not the writer before in the chain.
+type link struct {
+	pos    uint32 // of the child
+	parent uint32
+	seq    uint64 // up to which it is covered
+}
+
+// fork is a child that is not the next writer in the chain.
+type fork struct {
+	chain, pos uint32
+	seq        uint64 // up to which the child covers the parent
+}
+
+func (l *Lineage) lock() func() {
+	if l.guard == nil {
+		return func() {}
+	}
+	l.guard.Lock()
+	return l.guard.Unlock
+}
+
+func (l *Lineage) rlock() {
+	if l.guard != nil {
+		l.guard.RLock()
+	}
+}
+
+func (l *Lineage) runlock() {
+	if l.guard != nil {
+		l.guard.RUnlock()
+	}
+}
+
+// Clone returns a lineage with the same writers, and no Guard.
+func (l *Lineage) Clone() *Lineage {
+	l.rlock()
+	defer l.runlock()
+	c := &Lineage{
+		index: l.index.clone(), runs: slices.Clone(l.runs),
+		chains: slices.Clone(l.chains), forks: maps.Clone(l.forks),
+	}
+	for i := range c.chains { // what is appended is appended to copies
+		at := &c.chains[i]
+		at.members, at.links = slices.Clip(at.members), slices.Clip(at.links)
+	}
+	for parent, fs := range c.forks {
+		c.forks[parent] = slices.Clip(fs)
+	}
+	return c
+}
+
+// Len returns how many writers are known.
+func (l *Lineage) Len() int {
+	l.rlock()
+	defer l.runlock()
+	return len(l.runs)
+}
+
+// Branches returns how many chains hold them.
+func (l *Lineage) Branches() int {
+	l.rlock()
+	defer l.runlock()
+	return len(l.chains)
+}
+
+// Index returns the place of w in the order of Adds, which never changes; -1
+// if w is unknown.
+func (l *Lineage) Index(w WriterID) int {
+	l.rlock()
+	defer l.runlock()
+	if i, ok := l.find(w); ok {
+		return int(i)
+	}
+	return -1
+}
+
+// Has reports whether w is known.
+func (l *Lineage) Has(w WriterID) bool { return l.Index(w) >= 0 }
+
+// Node returns the node that w is a run of.
+func (l *Lineage) Node(w WriterID) (NodeID, bool) {
+	l.rlock()
+	defer l.runlock()
+	i, ok := l.find(w)
+	if !ok {
+		return NodeID{}, false
+	}
+	return l.chains[l.runs[i].chain].node, true
+}
+
+// Parents returns the parents of w, ordered by writer.
+func (l *Lineage) Parents(w WriterID) []Dot {
+	l.rlock()
+	defer l.runlock()
+	if i, ok := l.find(w); ok {
+		return l.parents(i)
 	}
 	return nil
 }
 
-// Equal reports whether both records say the same.
-func (w *WriterRecord) Equal(o *WriterRecord) bool {
-	return w.Signature == o.Signature &&
-		string(w.SigningBytes()) == string(o.SigningBytes())
-}
+func (l *Lineage) find(w WriterID) (uint32, bool) { return l.index.find(l.runs, w) }
 
-// Lineage holds the writer records of one namespace and answers what an entry
-// of a vector implies: a writer implies its ancestors. The zero value is an
-// empty lineage. Safe for concurrent reads, not beside Add.
-type Lineage struct {
-	records map[WriterID]*WriterRecord
-}
-
-// Clone returns a lineage with the same records.
-func (l *Lineage) Clone() *Lineage { return &Lineage{records: maps.Clone(l.records)} }
-
-// Get returns the record of w, or nil. It must not be modified.
-func (l *Lineage) Get(w WriterID) *WriterRecord { return l.records[w] }
-
-// Len returns how many writers are known.
-func (l *Lineage) Len() int { return len(l.records) }
-
-// Node returns the node that w is a run of.
-func (l *Lineage) Node(w WriterID) (NodeID, bool) {
-	if rec := l.records[w]; rec != nil {
-		return rec.Node, true
+func (l *Lineage) parents(i uint32) (ps []Dot) {
+	r := &l.runs[i]
+	at := &l.chains[r.chain]
+	if r.pos > 1 {
+		ps = append(ps, Dot{l.runs[at.members[r.pos-2]].id, r.names})
 	}
-	return NodeID{}, false
+	for _, k := range at.linksOf(r.pos-1, r.pos) {
+		ps = append(ps, Dot{l.runs[k.parent].id, k.seq})
+	}
+	slices.SortFunc(ps, Dot.Compare)
+	return ps
 }
 
-// Add takes a record whose parents are known and runs of the same node. To
-// add a known record again does nothing; another record under a known id is
-// refused. Errors wrap ErrWriterRecord. Signatures are the caller's to verify.
+// linksOf returns the links of the writers behind one position and up to
+// another.
+func (c *chain) linksOf(after, upTo uint32) []link {
+	find := func(pos uint32) int {
+		i, _ := slices.BinarySearchFunc(c.links, pos, func(k link, pos uint32) int { return int(k.pos) - int(pos) })
+		return i
+	}
+	return c.links[find(after+1):find(upTo+1)]
+}
+
+// Add takes a writer whose parents are known and runs of the same node. To
+// add a known one again does nothing; one that has another node or other
+// parents is refused. Errors wrap ErrWriterRecord. Signatures are the caller's
+// to verify, and so is that a record that is known says the same in the rest.
 func (l *Lineage) Add(rec *WriterRecord) error {
-	if old := l.records[rec.Writer]; old != nil {
-		if !old.Equal(rec) {
+	defer l.lock()()
+	if i, ok := l.find(rec.Writer); ok {
+		if l.chains[l.runs[i].chain].node != rec.Node || !slices.Equal(l.parents(i), rec.Parents) {
 			return fmt.Errorf("%w: a second record for writer %s", ErrWriterRecord, rec.Writer)
 		}
 		return nil
 	}
-	for _, p := range rec.Parents {
-		parent := l.records[p.Writer]
-		if parent == nil {
+	before, parents := -1, make([]uint32, len(rec.Parents))
+	for k, p := range rec.Parents {
+		i, ok := l.find(p.Writer)
+		if !ok {
 			return fmt.Errorf("%w: writer %s: parent %s is unknown", ErrWriterRecord, rec.Writer, p.Writer)
 		}
-		if parent.Node != rec.Node {
+		at := &l.chains[l.runs[i].chain]
+		if at.node != rec.Node {
 			return fmt.Errorf("%w: writer %s: parent %s is of another node", ErrWriterRecord, rec.Writer, p.Writer)
 		}
+		if parents[k] = i; before < 0 && int(l.runs[i].pos) == len(at.members) {
+			before = k
+		}
 	}
-	if l.records == nil {
-		l.records = map[WriterID]*WriterRecord{}
-	}
-	l.records[rec.Writer] = rec
+	l.add(rec, parents, before)
 	return nil
 }
 
-// Unknown returns the writers of v that have no record here, ordered.
+// add adds a writer behind one of its parents, or at the head of a chain if
+// before is negative.
+func (l *Lineage) add(rec *WriterRecord, parents []uint32, before int) {
+	i := uint32(len(l.runs))
+	r := run{id: rec.Writer}
+	if before < 0 {
+		r.chain = uint32(len(l.chains))
+		l.chains = append(l.chains, chain{node: rec.Node})
+	} else {
+		r.chain, r.names = l.runs[parents[before]].chain, rec.Parents[before].Seq
+	}
+	at := &l.chains[r.chain]
+	at.members = append(at.members, i)
+	r.pos = uint32(len(at.members))
+	for k, parent := range parents {
+		if k == before {
+			continue
+		}
+		at.links = append(at.links, link{r.pos, parent, rec.Parents[k].Seq})
+		if l.forks == nil {
+			l.forks = map[uint32][]fork{}
+		}
+		l.forks[parent] = append(l.forks[parent], fork{r.chain, r.pos, rec.Parents[k].Seq})
+	}
+	l.runs = append(l.runs, r)
+	l.index.add(l.runs, i)
+}
+
+// Unknown returns the writers of v that are unknown, ordered.
 func (l *Lineage) Unknown(v Vector) []WriterID {
+	l.rlock()
+	defer l.runlock()
 	var ws []WriterID
 	for w := range v {
-		if l.records[w] == nil {
+		if _, ok := l.find(w); !ok {
 			ws = append(ws, w)
 		}
 	}
@@ -158,86 +250,16 @@ func (l *Lineage) Unknown(v Vector) []WriterID {
 	return ws
 }
 
-// Expand returns v with an entry for every ancestor that its entries imply. A
-// writer without a record counts for itself only.
-func (l *Lineage) Expand(v Vector) Vector {
-	out := v.Clone()
-	var todo []WriterID
-	for w := range v {
-		todo = append(todo, w)
-	}
-	for len(todo) > 0 {
-		rec := l.records[todo[len(todo)-1]]
-		todo = todo[:len(todo)-1]
-		if rec == nil {
-			continue
-		}
-		for _, p := range rec.Parents {
-			if _, visited := out[p.Writer]; !visited {
-				todo = append(todo, p.Writer)
-			}
-			out.Advance(p.Writer, p.Seq)
-		}
-	}
-	return out
+// Past returns all that v covers and implies. An unknown writer counts for
+// itself only.
+func (l *Lineage) Past(v Vector) *Past {
+	p := &Past{lineage: l}
+	p.JoinVector(v)
+	return p
 }
 
-// Normalize returns the normal form of an expanded vector: without the
-// entries that others imply. It is unique, so equal states have equal normal
-// forms.
-func (l *Lineage) Normalize(v Vector) Vector {
-	implied := Vector{}
-	for w := range v {
-		if rec := l.records[w]; rec != nil {
-			for _, p := range rec.Parents {
-				implied.Advance(p.Writer, p.Seq)
-			}
-		}
-	}
-	out := make(Vector, len(v))
-	for w, s := range v {
-		if s > implied[w] {
-			out[w] = s
-		}
-	}
-	return out
-}
+// Expand returns v with an entry for every ancestor that its entries imply.
+func (l *Lineage) Expand(v Vector) Vector { return l.Past(v).Expand() }
 
-// Parents returns the parents of a new writer of node in a namespace with the
-// expanded vector v: the node's own entries in normal form, ordered. Beyond
-// MaxParents branches the rest stay branches: the vector keeps entries for
-// them, and a later run joins them.
-func (l *Lineage) Parents(v Vector, node NodeID) []Dot {
-	own := Vector{}
-	for w, s := range v {
-		if rec := l.records[w]; rec != nil && rec.Node == node {
-			own[w] = s
-		}
-	}
-	parents := l.Normalize(own).Entries()
-	return parents[:min(len(parents), MaxParents)]
-}
-
-// Since returns the records of the writers that v covers and since does not,
-// parents before children: what a peer at since must learn before v can be
-// spoken of. Both are expanded.
-func (l *Lineage) Since(v, since Vector) []*WriterRecord {
-	var out []*WriterRecord
-	done := map[WriterID]bool{}
-	var visit func(w WriterID)
-	visit = func(w WriterID) {
-		rec := l.records[w]
-		if rec == nil || done[w] || since[w] > 0 {
-			return
-		}
-		done[w] = true
-		for _, p := range rec.Parents {
-			visit(p.Writer)
-		}
-		out = append(out, rec)
-	}
-	for _, e := range v.Entries() {
-		visit(e.Writer)
-	}
-	return out
-}
+// Normalize returns the normal form of v.
+func (l *Lineage) Normalize(v Vector) Vector { return l.Past(v).Normal() }

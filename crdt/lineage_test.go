@@ -109,7 +109,7 @@ func TestRestartsLeaveOneEntry(t *testing.T) {
 	if n := r.Lineage().Normalize(r.Vector()); len(n) != 1 || n[WriterID{200}] != 1 || len(r.Vector()) != 200 {
 		t.Fatalf("200 runs leave %v", n)
 	}
-	if got := r.Lineage().Get(WriterID{200}).Parents; !slices.Equal(got, []Dot{{WriterID{199}, 1}}) {
+	if got := r.Lineage().Parents(WriterID{200}); !slices.Equal(got, []Dot{{WriterID{199}, 1}}) {
 		t.Fatalf("the last run's parents are %v, want the run before it alone", got)
 	}
 }
@@ -138,7 +138,7 @@ func TestBranchesLeaveOneEntryEach(t *testing.T) {
 		t.Fatalf("a run that saw all branches leaves %v", n)
 	}
 	want := []Dot{{WriterID{1}, 2}, {WriterID{2}, 1}, {WriterID{3}, 1}, {WriterID{4}, 1}}
-	if got := r.Lineage().Get(WriterID{5}).Parents; !slices.Equal(got, want) {
+	if got := r.Lineage().Parents(WriterID{5}); !slices.Equal(got, want) {
 		t.Fatalf("its parents are %v", got)
 	}
 }
@@ -153,7 +153,7 @@ func TestParentsAreBounded(t *testing.T) {
 		}
 		v[w] = 1
 	}
-	rec := WriterRecord{Writer: WriterID{0xff}, Parents: l.Parents(v, NodeID{})}
+	rec := WriterRecord{Writer: WriterID{0xff}, Parents: l.Past(v).Branches(NodeID{})}
 	if err := l.Add(&rec); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestSinceComesParentsFirst(t *testing.T) {
 		a, b := f.replicas[0], f.replicas[len(f.replicas)-1]
 		known := b.Lineage().Clone()
 		before := known.Len()
-		recs := a.Lineage().Since(a.Vector(), b.Vector())
+		recs := a.Delta(b.Vector()).Writers
 		for _, rec := range recs {
 			if err := known.Add(rec); err != nil {
 				t.Fatal(err)
@@ -234,7 +234,7 @@ func TestLineageRefusesWhatDoesNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, rec := range map[string]*WriterRecord{
-		"a second record":        {Writer: WriterID{1}, Node: NodeID{1}, Started: 5},
+		"a second record":        {Writer: WriterID{1}, Node: NodeID{1}, Parents: []Dot{{WriterID{9}, 1}}},
 		"an unknown parent":      {Writer: WriterID{2}, Node: NodeID{1}, Parents: []Dot{{WriterID{9}, 1}}},
 		"another node's parent":  {Writer: WriterID{2}, Node: NodeID{2}, Parents: []Dot{{WriterID{1}, 1}}},
 		"itself for a parent":    {Writer: WriterID{2}, Node: NodeID{1}, Parents: []Dot{{WriterID{2}, 1}}},
@@ -244,7 +244,7 @@ func TestLineageRefusesWhatDoesNotFit(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if l.Len() != 1 || l.Get(WriterID{2}) != nil {
+	if l.Len() != 1 || l.Has(WriterID{2}) {
 		t.Error("something refused was kept")
 	}
 }

@@ -148,12 +148,14 @@ func mergeUnder(r *Replica, es []Entry, to Vector) error {
 // it was set back, as if an image held what came after it.
 func restartWithLostParents(r, before *Replica, w WriterID) {
 	r.Restart(w)
-	r.begun = r.lineage.Add(&WriterRecord{Writer: w, Node: r.node, Parents: before.lineage.Parents(before.vector, r.node)}) == nil
+	rec := &WriterRecord{Writer: w, Node: r.node, Parents: before.lineage.Past(before.vector).Branches(r.node)}
+	r.begun = r.lineage.Add(rec) == nil
+	r.records[w] = rec
 }
 
 // restartAsBefore goes on as the writer that the image was taken of.
 func restartAsBefore(r, _ *Replica, _ WriterID) {
-	r.spent, r.begun = false, r.lineage.Get(r.writer) != nil
+	r.spent, r.begun = false, r.lineage.Has(r.writer)
 }
 
 // mergeHalf loses the second half of a delta's records, and takes its vector.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 )
 
 var (
@@ -31,6 +32,7 @@ type Replica struct {
 	foreign Timestamp // the greatest timestamp merged, for the clock to observe
 	vector  Vector    // expanded
 	lineage *Lineage
+	records map[WriterID]*WriterRecord // of lineage
 	root    *tree
 }
 
@@ -46,7 +48,7 @@ func NewReplica(node NodeID, writer WriterID) *Replica {
 	return &Replica{
 		node: node, writer: writer,
 		clock:  Clock{MaxSkewMillis: maxSkewMillis},
-		vector: Vector{}, lineage: &Lineage{},
+		vector: Vector{}, lineage: &Lineage{}, records: map[WriterID]*WriterRecord{},
 	}
 }
 
@@ -68,8 +70,11 @@ func (r *Replica) Writer() WriterID { return r.writer }
 // Vector returns the expanded vector of all that r covers.
 func (r *Replica) Vector() Vector { return r.vector.Clone() }
 
-// Lineage returns the writer records that r knows. It must not be modified.
+// Lineage returns the writers that r knows. It must not be modified.
 func (r *Replica) Lineage() *Lineage { return r.lineage }
+
+// WriterRecord returns the record of w, or nil. It must not be modified.
+func (r *Replica) WriterRecord(w WriterID) *WriterRecord { return r.records[w] }
 
 // Restart begins a new run, which writes as writer. Its parents are what r
 // covers of its node at its first write.
@@ -81,7 +86,7 @@ func (r *Replica) Restart(writer WriterID) {
 // node, and no writer: before it writes it must Restart.
 func (r *Replica) Clone() *Replica {
 	c := *r
-	c.vector, c.lineage = r.vector.Clone(), r.lineage.Clone()
+	c.vector, c.lineage, c.records = r.vector.Clone(), r.lineage.Clone(), maps.Clone(r.records)
 	c.spent = true
 	return &c
 }
@@ -91,7 +96,7 @@ func (r *Replica) Clone() *Replica {
 // has happened, and Update returns it. A transaction that writes nothing
 // leaves no trace. The wall clock is in milliseconds since 1970.
 func (r *Replica) Update(wallMillis int64, fn func(Tx) error) error {
-	if r.spent || (!r.begun && r.lineage.Get(r.writer) != nil) {
+	if r.spent || (!r.begun && r.lineage.Has(r.writer)) {
 		return fmt.Errorf("%w: %s", ErrWriterSpent, r.writer)
 	}
 	r.clock.Observe(r.foreign, wallMillis)
@@ -120,7 +125,7 @@ func (r *Replica) Update(wallMillis int64, fn func(Tx) error) error {
 func (r *Replica) begin(now Timestamp) error {
 	rec := &WriterRecord{
 		Writer: r.writer, Node: r.node,
-		Parents: r.lineage.Parents(r.vector, r.node), Started: now,
+		Parents: r.lineage.Past(r.vector).Branches(r.node), Started: now,
 	}
 	if r.key != nil {
 		copy(rec.Signature[:], ed25519.Sign(r.key, rec.SigningBytes()))
@@ -128,6 +133,7 @@ func (r *Replica) begin(now Timestamp) error {
 	if err := r.lineage.Add(rec); err != nil {
 		return err
 	}
+	r.records[rec.Writer] = rec
 	r.begun = true
 	return nil
 }

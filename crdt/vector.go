@@ -12,8 +12,9 @@ import (
 //
 // A vector is expanded when it has an entry for every writer that it covers,
 // and in normal form when entries that others imply are left out (Lineage).
-// Comparisons and joins run on expanded vectors. A Vector is a map: it is not
-// safe for concurrent use while someone writes to it.
+// Comparisons and joins run on expanded vectors, which have an entry for each
+// run of a node, or on a Past, which answers as they do. A Vector is a map: it
+// is not safe for concurrent use while someone writes to it.
 type Vector map[WriterID]uint64
 
 // Covers reports whether the transaction d is covered.

@@ -169,7 +169,7 @@ func (a *applier) apply(e *protocol.Apply) {
 		a.mesh.log.Warn("a delta was not applied", "namespace", a.store.Name(), "error", err)
 	}
 	d.incoming = nil
-	durable := a.store.DurableVector()
+	durable := a.store.Durable()
 	a.dropStale(durable)
 	a.mesh.inbox.post(protocol.Applied{Job: e.Job, Durable: durable, Err: err})
 }
@@ -228,7 +228,11 @@ func (a *applier) learn(e *protocol.Learn) error {
 		if rec.Namespace != a.store.Name() {
 			return fmt.Errorf("%w: writer %s is of namespace %q", crdt.ErrWriterRecord, rec.Writer, rec.Namespace)
 		}
-		if known := a.store.WriterRecord(rec.Writer); known != nil && known.Equal(rec) {
+		known, err := a.store.WriterRecord(rec.Writer)
+		if err != nil {
+			return err
+		}
+		if known != nil && known.Equal(rec) {
 			continue // verified when it was learned
 		}
 		if err := a.mesh.roster.mayWrite(rec.Node, rec.Namespace); err != nil {

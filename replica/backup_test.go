@@ -69,7 +69,7 @@ func TestABackupHasNoKeyAndNoInvite(t *testing.T) {
 	}
 	put(t, namespaceOf(t, same, "edge"), "b", "y")
 	edge := namespaceOf(t, same, "edge").store
-	if v := edge.Normalize(edge.Vector()); len(v) != 1 {
+	if v := edge.Visible().Normal(); len(v) != 1 {
 		t.Errorf("the node has %d branches", len(v))
 	}
 }

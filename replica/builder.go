@@ -3,10 +3,12 @@ package replica
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
 )
 
 // outgoing is a delta that is sent: what changed since a vector, of a snapshot
@@ -15,12 +17,12 @@ type outgoing struct {
 	snap   *store.Snapshot // nil once it is closed, or kept by another
 	number uint64          // its commit
 
-	vector, to crdt.Vector // the snapshot's: expanded, and in normal form
-	floor      crdt.Vector
-	base       crdt.Vector // what it is built from
-	brings     crdt.Vector
-	withheld   bool // nothing is sent
-	offer      bool // the snapshot is offered in its place
+	past      *crdt.Past  // of the snapshot
+	to, floor crdt.Vector // of the snapshot, in normal form
+	base      *crdt.Past  // what it is built from
+	brings    crdt.Vector
+	withheld  bool // nothing is sent
+	offer     bool // the snapshot is offered in its place
 }
 
 // build sends a delta on a link, and returns how that went. It is the n-th that
@@ -74,15 +76,15 @@ func prepare(ctx context.Context, b protocol.Build) (*outgoing, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &outgoing{snap: snap, number: snap.Number(), vector: snap.Vector(), floor: snap.Floor()}
+	o := &outgoing{snap: snap, number: snap.Number(), past: snap.Past(), floor: snap.Floor()}
 	if err := snap.WaitDurable(ctx); err != nil {
 		return o, err
 	}
-	o.to = ns.Normalize(o.vector)
+	o.to = o.past.Normal()
 	var ok bool
-	o.base, o.brings, ok = b.Base(o.vector, o.floor)
+	o.base, o.brings, ok = b.Base(o.past, o.floor)
 	if o.withheld = !ok; ok {
-		o.offer, err = wantsOffer(b, snap, o.vector)
+		o.offer, err = wantsOffer(b, snap, o.past)
 	}
 	return o, err
 }
@@ -102,10 +104,11 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 	}
 	ns := b.Namespace.(*store.Namespace)
 	send := m.sender(ctx, l)
-	news := protocol.Unintroduced(ns.Since(o.vector, b.From), b.Introduced)
-	if built.Introduced, err = m.introduce(b.Number, news, send); err != nil {
+	news := protocol.Unintroduced(o.past.Since(b.From), b.Introduced)
+	if err := m.introduce(ns, b.Number, news, send); err != nil {
 		return built, err
 	}
+	built.Introduced = news
 	if o.offer {
 		l.offers.add(ns, uint64(b.Job), o.snap)
 		o.snap, built.Offered = nil, true
@@ -122,18 +125,36 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 	return built, nil
 }
 
-// introduce sends writer records, and returns whose were sent.
-func (m *mesh) introduce(number uint64, news []*crdt.WriterRecord, send func(protocol.Frame) error) ([]crdt.WriterID, error) {
-	for f := range protocol.EncodeWriters(number, news, m.roster.certificate) {
-		if err := send(f); err != nil {
-			return nil, err
+// introducedAtOnce bounds the writer records that are held in memory: 256 KiB.
+const introducedAtOnce = 1 << 10
+
+// introduce sends the records of writers.
+func (m *mesh) introduce(ns *store.Namespace, number uint64, writers []crdt.WriterID, send func(protocol.Frame) error) error {
+	for some := range slices.Chunk(writers, introducedAtOnce) {
+		records, err := ns.WriterRecords(some)
+		if err != nil {
+			return err
+		}
+		for f := range protocol.EncodeWriters(number, records, m.roster.certificate) {
+			if err := send(f); err != nil {
+				return err
+			}
 		}
 	}
-	var sent []crdt.WriterID
-	for _, rec := range news {
-		sent = append(sent, rec.Writer)
+	return nil
+}
+
+// queueIntroduction queues the frames of an Introduce. Without them the peer would
+// refuse what comes behind, so a link is closed if they cannot be read.
+func (m *mesh) queueIntroduction(e protocol.Introduce) {
+	err := m.introduce(e.Namespace.(*store.Namespace), e.Number, e.Writers, func(f protocol.Frame) error {
+		m.send(e.Link, f)
+		return nil
+	})
+	if l := m.link(e.Link); err != nil && l != nil {
+		m.log.Warn("closing a link: writer records cannot be read", "namespace", e.Namespace.Name(), "error", err)
+		_ = l.conn.Close(transport.CodeProtocol, "a part of a namespace cannot be read")
 	}
-	return sent, nil
 }
 
 // stream sends the records as they are read.

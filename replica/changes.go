@@ -13,7 +13,7 @@ import (
 // be read. Few changes are collected from the log. Many are found by reading
 // every record of the span, in bounded memory. No iterator is open while the
 // loop's body runs.
-func (w *watcher) changes(ctx context.Context, view *View, from crdt.Vector) iter.Seq2[crdt.Leaf, error] {
+func (w *watcher) changes(ctx context.Context, view *View, from *crdt.Past) iter.Seq2[crdt.Leaf, error] {
 	v := cancellable{view, ctx}
 	if from == nil {
 		return crdt.Leaves(v, w.span)
@@ -37,7 +37,7 @@ func (w *watcher) changes(ctx context.Context, view *View, from crdt.Vector) ite
 
 // collect returns the stems of the keys in the watcher's span that changed
 // since from, and whether these are all.
-func (w *watcher) collect(ctx context.Context, view *View, from crdt.Vector) (stems []crdt.Key, all bool, err error) {
+func (w *watcher) collect(ctx context.Context, view *View, from *crdt.Past) (stems []crdt.Key, all bool, err error) {
 	if err := view.enter(); err != nil {
 		return nil, false, err
 	}
@@ -74,7 +74,7 @@ func (w *watcher) collect(ctx context.Context, view *View, from crdt.Vector) (st
 
 // newer yields where there are records in s with an event that from does not
 // cover.
-func newer(v crdt.View, s crdt.Span, from crdt.Vector) iter.Seq2[crdt.Leaf, error] {
+func newer(v crdt.View, s crdt.Span, from *crdt.Past) iter.Seq2[crdt.Leaf, error] {
 	isNew := func(e crdt.Event) bool { return !from.Covers(e.Dot) }
 	return func(yield func(crdt.Leaf, error) bool) {
 		var last crdt.Key

@@ -84,13 +84,16 @@ func (d *DB) collect(ctx context.Context, s *store.Namespace) error {
 	return err
 }
 
-// removable returns of an expanded vector, which it takes over, the removals
-// that no peer needs to be told of: all that are linked have them, and some
+// removable returns of what is old, which it takes over and may be nil, the
+// removals that no peer needs to be told of: all that are linked have them, and some
 // other node does, so that they are not known here alone. Where only this node
 // has ever written, and no peer was ever met, there is nobody to tell.
-func (d *DB) removable(ctx context.Context, s *store.Namespace, old crdt.Vector) (crdt.Vector, error) {
+func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) (*crdt.Past, error) {
+	if old == nil {
+		return s.Past(nil), nil
+	}
 	alone := true
-	for w := range old {
+	for w := range old.Normal() {
 		if n, ok := s.NodeOf(w); !ok || n != d.node {
 			alone = false
 		}
@@ -102,8 +105,11 @@ func (d *DB) removable(ctx context.Context, s *store.Namespace, old crdt.Vector)
 			return nil, err
 		}
 	}
-	if alone && c.Linked == 0 && len(c.Some) == 0 {
+	if alone && c.Linked == 0 && (c.Some == nil || c.Some.Empty()) {
 		return old, nil
+	}
+	if c.Some == nil {
+		return s.Past(nil), nil
 	}
 	old.Meet(c.Some)
 	if c.Linked > 0 {

@@ -25,12 +25,12 @@ const (
 	cursorFields  = 3
 )
 
-// appendCursor appends the cursor of a namespace at the expanded vector v.
-func appendCursor(dst []byte, s *store.Namespace, v crdt.Vector) []byte {
+// appendCursor appends the cursor of a namespace of which p was told.
+func appendCursor(dst []byte, s *store.Namespace, p *crdt.Past) []byte {
 	dst = crdt.AppendArray(dst, cursorFields)
 	dst = crdt.AppendUint(dst, cursorVersion)
 	dst = crdt.AppendUint(dst, uint64(s.Incarnation()))
-	return crdt.AppendVector(dst, s.Normalize(v))
+	return crdt.AppendVector(dst, p.Normal())
 }
 
 // readCursor reads what appendCursor wrote. A cursor of a later version reads
@@ -59,15 +59,14 @@ func readCursor(b []byte) (*cursor, error) {
 	return c, nil
 }
 
-// resume returns the expanded vector to go on from in a namespace at now, or
-// nil if the cursor is of no use: it is of another incarnation, or ahead of
+// resume returns what to go on from in a namespace at now, or nil if the cursor is of no use: it is of another incarnation, or ahead of
 // what is here.
-func (c *cursor) resume(s *store.Namespace, now crdt.Vector) crdt.Vector {
+func (c *cursor) resume(s *store.Namespace, now *crdt.Past) *crdt.Past {
 	if c.vector == nil || c.incarnation != s.Incarnation() {
 		return nil
 	}
-	if v := s.Expand(c.vector); now.CoversAll(v) {
-		return v
+	if !now.CoversAll(c.vector) {
+		return nil
 	}
-	return nil
+	return s.Past(c.vector)
 }

@@ -42,7 +42,7 @@ func someCursor(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return appendCursor(nil, ns.store, crdt.Vector{{1}: 7, {2}: 300})
+	return appendCursor(nil, ns.store, ns.store.Past(crdt.Vector{{1}: 7, {2}: 300}))
 }
 
 func TestCursorBytesAreFrozen(t *testing.T) {

@@ -143,7 +143,7 @@ func fanOutMesh(b *testing.B) (*mesh, protocol.Build) {
 		}
 	}
 	put("first ")
-	from := ns.Vector()
+	from := ns.store.Visible()
 	put("second ")
 	return db.mesh, protocol.Build{Namespace: ns.store, Number: 1, From: from, Reconciles: true}
 }

@@ -26,7 +26,7 @@ func (m *mesh) loop() {
 			if m.appliers[ns] == nil {
 				continue // dropped, and its name may be another's by now
 			}
-			m.step(protocol.Durable{Namespace: ns.Name(), Vector: ns.DurableVector()})
+			m.step(protocol.Durable{Namespace: ns.Name(), Past: ns.Durable()})
 		}
 		for _, fn := range asked {
 			fn()
@@ -82,9 +82,7 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 		case protocol.Send:
 			m.send(e.Link, e.Frame)
 		case protocol.Introduce:
-			for f := range protocol.EncodeWriters(e.Number, e.Records, m.roster.certificate) {
-				m.send(e.Link, f)
-			}
+			m.queueIntroduction(e)
 		case protocol.Build:
 			n++
 			m.startBuild(e, n)

@@ -34,8 +34,8 @@ type losses struct {
 }
 
 // add takes note of transactions up to the given ones that a peer has, and the
-// store, whose vector is own, has not.
-func (l *losses) add(namespace string, own crdt.Vector, entries []crdt.Dot, now time.Time) {
+// store, which covers own, has not.
+func (l *losses) add(namespace string, own *crdt.Past, entries []crdt.Dot, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all == nil {
@@ -48,19 +48,19 @@ func (l *losses) add(namespace string, own crdt.Vector, entries []crdt.Dot, now 
 		case found:
 			known[at].Peers = max(known[at].Peers, d.Seq)
 		case len(known) < maxLosses:
-			known = slices.Insert(known, at, Loss{Writer: d.Writer, Had: own[d.Writer], Peers: d.Seq, Noticed: now})
+			known = slices.Insert(known, at, Loss{Writer: d.Writer, Had: own.Seq(d.Writer), Peers: d.Seq, Noticed: now})
 		}
 	}
 	l.all[namespace] = known
 }
 
-// of returns those of a namespace, of which v is what is here now.
-func (l *losses) of(namespace string, v crdt.Vector) []Loss {
+// of returns those of a namespace, of which here is what is here now.
+func (l *losses) of(namespace string, here *crdt.Past) []Loss {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := slices.Clone(l.all[namespace])
 	for i := range out {
-		out[i].Missing = out[i].Peers - min(out[i].Peers, v[out[i].Writer])
+		out[i].Missing = out[i].Peers - min(out[i].Peers, here.Seq(out[i].Writer))
 	}
 	return out
 }

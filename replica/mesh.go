@@ -115,7 +115,7 @@ func (m *mesh) close() error {
 
 // opened says that a namespace is here.
 func (m *mesh) opened(ns *store.Namespace) {
-	m.inbox.post(protocol.Opened{Namespace: ns, Durable: ns.DurableVector()})
+	m.inbox.post(protocol.Opened{Namespace: ns, Durable: ns.Durable()})
 }
 
 // dropping says that a namespace is about to go.

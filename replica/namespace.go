@@ -25,7 +25,8 @@ type Namespace struct {
 // Name returns the namespace's name.
 func (n *Namespace) Name() string { return n.store.Name() }
 
-// Vector returns the expanded version vector of what is visible.
+// Vector returns the expanded version vector of what is visible: an entry for
+// each run ever.
 func (n *Namespace) Vector() crdt.Vector { return n.store.Vector() }
 
 // UpdateOptions say how to commit. The zero value is a durable commit.

@@ -22,20 +22,19 @@ var (
 )
 
 // wantsOffer reports whether what a peer lacks is to be offered as a snapshot.
-func wantsOffer(b protocol.Build, snap *store.Snapshot, vector crdt.Vector) (bool, error) {
+func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past) (bool, error) {
 	floor := snap.Floor()
 	switch {
 	case !b.Reconciles && len(floor) > 0:
 		return false, errNoFloors
 	case !b.Reconciles:
 		return false, nil
-	case len(b.From) > 0 && !b.From.CoversAll(floor):
+	case !b.From.Empty() && !b.From.CoversAll(floor):
 		return true, nil
 	}
-	var all, lacking uint64
-	for w, seq := range vector {
-		all += seq
-		lacking += seq - min(seq, b.From[w])
+	all, lacking := past.Transactions(), uint64(0)
+	for _, v := range past.Beyond(b.From) {
+		lacking += v.Last - v.After
 	}
 	return lacking >= steppedTransactions && lacking > all-all/10, nil
 }

@@ -105,7 +105,7 @@ func (a *applier) endCompare(err error) {
 		return
 	}
 	r := &a.rejoin
-	done := protocol.Reconciled{Job: r.begun.Job, Durable: a.store.DurableVector(), Err: err}
+	done := protocol.Reconciled{Job: r.begun.Job, Durable: a.store.Durable(), Err: err}
 	a.abortRejoin()
 	if errors.Is(err, errCompared) {
 		done.Err = nil
@@ -123,7 +123,7 @@ func (a *applier) pauseRejoin(job protocol.JobID) {
 }
 
 // dropStale ends a reconciliation that waits for a source in vain.
-func (a *applier) dropStale(durable crdt.Vector) {
+func (a *applier) dropStale(durable *crdt.Past) {
 	r := &a.rejoin
 	if r.Reconciliation == nil || r.comparer != nil {
 		return

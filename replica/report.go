@@ -71,10 +71,10 @@ func (m *mesh) reportAhead(e protocol.Ahead) {
 		return
 	}
 	ns := e.Namespace.(*store.Namespace)
-	own := ns.DurableVector()
+	own := ns.Durable()
 	var lacking uint64
 	for _, d := range e.Entries {
-		lacking += d.Seq - min(d.Seq, own[d.Writer])
+		lacking += d.Seq - min(d.Seq, own.Seq(d.Writer))
 	}
 	text := "a peer has transactions of this node that its store lacks: it lost its tail, was restored, or runs twice; they are fetched"
 	m.log.Warn(text, "namespace", ns.Name(), "peer", l.peer.Short(), "writers", len(e.Entries), "transactions", lacking)

@@ -111,18 +111,16 @@ func (d *DB) Status() (Status, error) {
 }
 
 func (n *Namespace) status() NamespaceStatus {
-	durable := n.store.DurableVector() // before the other, which covers it
-	visible := n.store.Vector()
-	normal := n.store.Normalize(visible)
+	durable := n.store.Durable() // before the other, which covers it
+	visible := n.store.Visible()
+	normal := visible.Normal()
 	s := NamespaceStatus{
 		Name: n.Name(), Incarnation: n.store.Incarnation(), Hash: normal.Hash(),
-		Writers: len(visible), Branches: len(normal),
+		Writers: visible.Writers(), Branches: len(normal),
 		Own: n.ownBranches(normal), Losses: n.db.losses.of(n.Name(), visible),
 	}
-	for w, seq := range visible {
-		s.Transactions += seq
-		s.Unsynced += seq - durable[w]
-	}
+	s.Transactions = visible.Transactions()
+	s.Unsynced = s.Transactions - durable.Transactions()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Watchers = len(n.watchers)
@@ -134,9 +132,12 @@ func (n *Namespace) status() NamespaceStatus {
 func (n *Namespace) ownBranches(normal crdt.Vector) []BranchStatus {
 	var own []BranchStatus
 	for _, e := range normal.Entries() {
-		rec := n.store.WriterRecord(e.Writer)
-		if rec == nil || rec.Node != n.db.node {
+		if node, ok := n.store.NodeOf(e.Writer); !ok || node != n.db.node {
 			continue
+		}
+		rec, err := n.store.WriterRecord(e.Writer)
+		if err != nil || rec == nil {
+			rec = &crdt.WriterRecord{} // Check says so
 		}
 		own = append(own, BranchStatus{
 			Writer: e.Writer, Seq: e.Seq, Started: time.UnixMilli(rec.Started.Millis()),

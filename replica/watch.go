@@ -119,9 +119,9 @@ type watcher struct {
 	span crdt.Span
 	poke chan struct{} // holds one token if something became visible
 
-	cursor  *cursor     // where to resume, until the first group
-	seen    crdt.Vector // what was told; nil before the first group
-	skipped int         // changes outside of span since the last Synced
+	cursor  *cursor    // where to resume, until the first group
+	seen    *crdt.Past // what was told; nil before the first group
+	skipped int        // changes outside of span since the last Synced
 }
 
 func (n *Namespace) newWatcher(o WatchOptions) (*watcher, error) {
@@ -196,14 +196,14 @@ func (w *watcher) group(ctx context.Context, yield func(WatchEvent) bool) (more 
 		return true, err
 	}
 	defer view.end(ErrTxEnded)
-	now := view.snap.Vector()
+	now := view.snap.Past()
 	first := w.seen == nil
 	from := w.seen
 	resumed := first && w.cursor != nil
 	if resumed {
 		from = w.cursor.resume(w.ns.store, now)
 	}
-	if !from.CoversAll(view.snap.Floor()) {
+	if from != nil && !from.CoversAll(view.snap.Floor()) {
 		from, resumed = nil, resumed || !first // what was removed since cannot be told
 	}
 	if resumed && from == nil && !yield(WatchEvent{Kind: Reset}) {

@@ -268,8 +268,8 @@ func TestAnUnusableCursorStartsAgain(t *testing.T) {
 	later := crdt.AppendNil(crdt.AppendUint(crdt.AppendArray(nil, 2), cursorVersion+1))
 	for name, cursor := range map[string][]byte{
 		"before a drop":     r.cursor,
-		"ahead of us":       appendCursor(nil, ns.store, ahead),
-		"of another writer": appendCursor(nil, ns.store, foreign),
+		"ahead of us":       appendCursor(nil, ns.store, ns.store.Past(ahead)),
+		"of another writer": appendCursor(nil, ns.store, ns.store.Past(foreign)),
 		"of another time":   crdt.AppendVector(other, ns.Vector()),
 		"of a later format": later,
 	} {

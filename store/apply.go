@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"slices"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
@@ -23,13 +25,14 @@ type Applied struct {
 // apply is a delta on its way into a namespace.
 type apply struct {
 	ns      *Namespace
-	to      crdt.Vector // expanded
+	to      *crdt.Past
 	floor   crdt.Vector // what the sender may have collected
-	own     crdt.Vector // ours, when the apply began
-	ahead   crdt.Vector // the entries of to that own lacks
-	swept   crdt.Vector // our floor, expanded
+	began   *crdt.Past  // ours, when the apply began
+	own     *crdt.Past  // ours, at snap
+	swept   *crdt.Past  // our floor
 	snap    *Snapshot
 	intro   []*crdt.WriterRecord
+	ended   crdt.WriterID // this run's, if the sender knows more of it than we do
 	writers map[crdt.WriterID]*applyWriter
 	last    *applyWriter // the one looked up last
 	touched touched
@@ -52,7 +55,7 @@ type applyWriter struct {
 // do. The caller holds applying, and closes the apply.
 func (ns *Namespace) newApply(to, floor crdt.Vector) (*apply, error) {
 	a, err := ns.newMerge(to, floor)
-	if a != nil && !a.own.CoversAll(floor) && !disjoint(a.own, a.to) {
+	if a != nil && !a.own.CoversAll(floor) && !a.own.Disjoint(a.to) {
 		a.close()
 		return nil, fmt.Errorf("%w: the sender collected what was not seen here", ErrBelowFloor)
 	}
@@ -66,7 +69,7 @@ func (ns *Namespace) newMerge(to, floor crdt.Vector) (*apply, error) {
 			return nil, fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
 		}
 	}
-	a := &apply{ns: ns, to: ns.Expand(to), floor: floor, ahead: crdt.Vector{}, writers: map[crdt.WriterID]*applyWriter{}}
+	a := &apply{ns: ns, to: ns.Past(to), floor: floor, writers: map[crdt.WriterID]*applyWriter{}}
 	if !a.to.CoversAll(floor) {
 		return nil, fmt.Errorf("%w: its floor is beyond its vector", crdt.ErrDelta)
 	}
@@ -74,16 +77,11 @@ func (ns *Namespace) newMerge(to, floor crdt.Vector) (*apply, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.snap, a.own, a.swept = snap, snap.Vector(), ns.Expand(snap.Floor())
-	for w, s := range a.to {
-		if s > a.own[w] {
-			a.ahead[w] = s
-		}
-	}
-	if len(a.ahead) == 0 {
+	a.snap, a.own, a.swept = snap, snap.Past(), ns.Past(snap.Floor())
+	if a.began = a.own; a.own.Includes(a.to) {
 		return nil, snap.Close()
 	}
-	a.intro = ns.lineage.introduce(a.ahead, a.own)
+	a.intro = ns.lineage.introduce(a.to, a.own)
 	return a, nil
 }
 
@@ -96,10 +94,11 @@ func (a *apply) writer(w crdt.WriterID) *applyWriter {
 	}
 	aw := a.writers[w]
 	if aw == nil {
-		if a.to[w] == 0 {
+		to := a.to.Seq(w)
+		if to == 0 {
 			return nil
 		}
-		aw = &applyWriter{id: w, own: a.own[w], to: a.to[w]}
+		aw = &applyWriter{id: w, own: a.own.Seq(w), to: to}
 		aw.number, _ = a.ns.lineage.number(w)
 		aw.node, _ = a.ns.NodeOf(w)
 		a.writers[w] = aw
@@ -210,7 +209,12 @@ func (a *apply) findTouched(records int) error {
 		return nil
 	}
 	left := touchedFree + touchedPerRecord*records
-	return scanLog(a.snap.view.snap, a.ns.log, a.ns.ahead(a.to, a.own), func(_ uint32, _ uint64, key []byte) bool {
+	ahead := a.ns.ahead(a.to, a.own)
+	if left -= len(ahead); left < 0 { // each takes a seek
+		a.touched.all = true
+		return nil
+	}
+	return scanLog(a.snap.view.snap, a.ns.log, ahead, func(_ uint32, _ uint64, key []byte) bool {
 		if left--; left < 0 {
 			a.touched.all = true
 		} else {
@@ -220,15 +224,45 @@ func (a *apply) findTouched(records int) error {
 	})
 }
 
-// putMeta puts the writer records and the vector's entries that the delta
-// brings.
+// putMeta puts the writer records that the delta brings, and the entries that
+// it adds to the vector's normal form.
 func (a *apply) putMeta(put putter) error {
 	if err := a.ns.lineage.save(a.intro, a.ns.writers, put); err != nil {
 		return err
 	}
-	for _, d := range a.numbered(a.ahead) {
+	news, after := crdt.Vector{}, a.after()
+	for _, d := range a.own.Behind(a.to) {
+		if !after.Implied(d.Writer) {
+			news[d.Writer] = d.Seq
+		}
+	}
+	for _, d := range a.numbered(news) {
 		if err := a.ns.putEntry(put, d); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// after returns what the apply leads to, but for own commits meanwhile.
+func (a *apply) after() *crdt.Past {
+	after := a.own.Clone()
+	after.Join(a.to)
+	return after
+}
+
+// deleteImplied deletes the entries of the vector that writers imply which the
+// delta brings. That of this run's writer is not ours to delete: commits go on.
+func (a *apply) deleteImplied(b *pebble.Batch) error {
+	after, own := a.after(), a.snap.view.at.own.Writer
+	for _, rec := range a.intro {
+		for _, p := range rec.Parents {
+			if p.Writer == own || !a.own.Covers(crdt.Dot{Writer: p.Writer, Seq: 1}) || !after.Implied(p.Writer) {
+				continue
+			}
+			if err := b.Delete(a.ns.vectors.indexed(nil, uint32(a.number(p.Writer))), nil); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -260,9 +294,10 @@ func (a *apply) numbered(v crdt.Vector) []crdt.Dot {
 func (a *apply) move() func(*history) {
 	at := &a.ns.history.visible
 	foreign, own := at.foreign.Clone(), at.own
-	foreign.Join(a.ahead)
-	if _, twin := foreign[own.Writer]; twin && own.Seq > 0 {
-		own = crdt.Dot{} // it goes on as an entry like others
+	foreign.Join(a.to)
+	if twin := a.to.Seq(own.Writer) > a.began.Seq(own.Writer); twin && own.Seq > 0 {
+		foreign.Advance(own.Writer, own.Seq) // it goes on as an entry like others
+		a.ended, own = own.Writer, crdt.Dot{}
 	}
 	floor := at.floor
 	if !floor.CoversAll(a.floor) {
@@ -275,8 +310,11 @@ func (a *apply) move() func(*history) {
 // commits.
 func (a *apply) settled() {
 	ns := a.ns
-	ns.lineage.noteSaved(len(a.intro))
-	if at := ns.history.visible; at.own.Seq == 0 && at.foreign[ns.Writer()] > 0 {
+	ns.lineage.noteSaved(a.intro)
+	if a.ended != (crdt.WriterID{}) {
+		ns.tail = a.ended
+	}
+	if at := ns.history.visible; at.own.Seq == 0 && at.foreign.Seq(ns.Writer()) > 0 {
 		ns.endWriter(ErrTwin)
 	}
 	if ns.clock.Observe(a.latest, ns.store.now()) && a.latest > ns.skewed {

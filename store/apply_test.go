@@ -304,7 +304,8 @@ func TestARunWithATwinGoesOnAsAnotherWriter(t *testing.T) {
 	if next.Writer == d.Writer || next.Seq != 1 {
 		t.Fatalf("it goes on as %v", next)
 	}
-	if p := here.WriterRecord(next.Writer).Parents; !slices.Equal(p, []crdt.Dot{{Writer: d.Writer, Seq: 2}}) {
-		t.Fatalf("its parents are %v", p)
+	rec, err := here.WriterRecord(next.Writer)
+	if err != nil || !slices.Equal(rec.Parents, []crdt.Dot{{Writer: d.Writer, Seq: 2}}) {
+		t.Fatalf("its record is %+v, %v", rec, err)
 	}
 }

@@ -130,7 +130,7 @@ func TestRestoresAreBranches(t *testing.T) {
 			t.Errorf("%s: %q", k, got)
 		}
 	}
-	if n := len(hub.Normalize(hub.Vector())); n != 3 {
+	if n := len(hub.Visible().Normal()); n != 3 {
 		t.Errorf("%d entries for three branches", n)
 	}
 }

@@ -85,8 +85,7 @@ func (op *Op) check() error {
 }
 
 // beginWriter puts this run's writer record into b, which holds its first
-// transaction, and the entry of the writer before it, which was only known
-// from its log's tail. The caller holds commits.
+// transaction. The caller holds commits.
 func (ns *Namespace) beginWriter(b *pebble.Batch, wall int64) error {
 	s := ns.store
 	if s.options.Sign == nil {
@@ -94,7 +93,7 @@ func (ns *Namespace) beginWriter(b *pebble.Batch, wall int64) error {
 	}
 	rec := &crdt.WriterRecord{
 		Writer: ns.Writer(), Node: s.options.Node, Namespace: ns.name,
-		Parents: ns.parents(), Started: ns.clock.Now(wall),
+		Parents: ns.history.visible.foreign.Branches(s.options.Node), Started: ns.clock.Now(wall),
 	}
 	signature, err := s.options.Sign(rec.SigningBytes())
 	if err != nil {
@@ -111,19 +110,32 @@ func (ns *Namespace) beginWriter(b *pebble.Batch, wall int64) error {
 	if err := ns.lineage.save([]*crdt.WriterRecord{rec}, ns.writers, put); err != nil {
 		return err
 	}
-	if seq := ns.history.visible.foreign[ns.tail]; seq > 0 {
-		if err := ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: seq}); err != nil {
-			return err
-		}
+	if err := ns.putAncestors(b, rec); err != nil {
+		return err
 	}
 	return put(ns.ownKey(), appendNumber(nil, uint64(ns.own)))
 }
 
-// parents returns the parents of a writer that begins now.
-func (ns *Namespace) parents() []crdt.Dot {
-	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	return ns.lineage.records.Parents(ns.history.visible.foreign, ns.store.options.Node)
+// putAncestors brings the entries of the vector to its normal form, once this
+// run's writer has one: it implies its parents. The writer before it, which
+// was only known from its log's tail, is one of them, as a rule.
+func (ns *Namespace) putAncestors(b *pebble.Batch, rec *crdt.WriterRecord) error {
+	foreign := ns.history.visible.foreign
+	after := foreign.Clone()
+	after.Advance(rec.Writer, 1)
+	for _, p := range rec.Parents {
+		if !after.Implied(p.Writer) {
+			continue
+		}
+		if err := b.Delete(ns.vectors.indexed(nil, uint32(ns.mustNumber(p.Writer))), nil); err != nil {
+			return err
+		}
+	}
+	if after.Implied(ns.tail) {
+		return nil
+	}
+	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+	return ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: foreign.Seq(ns.tail)})
 }
 
 // putEntry puts an entry of the vector.

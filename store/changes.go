@@ -12,8 +12,8 @@ import (
 )
 
 // Changes yields the records that a peer at from lacks something of: each
-// once, with all its present events, in no particular order. from needs not
-// be expanded; an empty one yields every record. It stops after the first
+// once, with all its present events, in no particular order. An empty from, or
+// nil, yields every record. It stops after the first
 // error. Entries are the caller's.
 //
 // The records are found by the log: the keys of all transactions above from,
@@ -25,12 +25,12 @@ import (
 //
 // Removals that were collected are not found. Unless from is empty or covers
 // the snapshot's floor, the error wraps ErrBelowFloor.
-func (s *Snapshot) Changes(from crdt.Vector) iter.Seq2[crdt.Entry, error] {
-	if len(from) == 0 {
+func (s *Snapshot) Changes(from *crdt.Past) iter.Seq2[crdt.Entry, error] {
+	if from == nil || from.Empty() {
 		return s.Scan(crdt.AllKeys)
 	}
 	return func(yield func(crdt.Entry, error) bool) {
-		c := changes{s: s, from: s.ns.Expand(from), yield: yield}
+		c := changes{s: s, from: from, yield: yield}
 		if !c.from.CoversAll(s.view.at.floor) {
 			yield(crdt.Entry{}, s.ns.named("read the changes of", ErrBelowFloor))
 			return
@@ -49,7 +49,7 @@ func (s *Snapshot) Changes(from crdt.Vector) iter.Seq2[crdt.Entry, error] {
 // changes is one scan.
 type changes struct {
 	s      *Snapshot
-	from   crdt.Vector
+	from   *crdt.Past
 	yield  func(crdt.Entry, error) bool
 	batch  []logged
 	keys   []byte // of batch, with their prefix
@@ -68,7 +68,7 @@ type logged struct {
 func (c *changes) scan() (stop bool, err error) {
 	var failed error
 	ns := c.s.ns
-	err = scanLog(c.s.view.snap, ns.log, ns.ahead(c.from, c.s.Vector()), func(w uint32, seq uint64, key []byte) bool {
+	err = scanLog(c.s.view.snap, ns.log, ns.ahead(c.from, c.s.Past()), func(w uint32, seq uint64, key []byte) bool {
 		at := len(c.keys)
 		c.keys = append(append(c.keys, ns.records[:]...), key...)
 		c.batch = append(c.batch, logged{w, seq, at, len(c.keys)})
@@ -86,15 +86,13 @@ func (c *changes) scan() (stop bool, err error) {
 	return stop, err
 }
 
-// ahead returns the stretches of the log that lead from one expanded vector
-// to another, in the order of the log.
-func (ns *Namespace) ahead(from, to crdt.Vector) []stretch {
+// ahead returns the stretches of the log that lead from one past to another,
+// in the order of the log.
+func (ns *Namespace) ahead(from, to *crdt.Past) []stretch {
 	var ss []stretch
-	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	for w, seq := range to {
-		if at := from[w]; at < seq {
-			ss = append(ss, stretch{ns.lineage.numbers[w], at, seq})
+	for _, v := range to.Beyond(from) {
+		if n, ok := ns.lineage.number(v.Writer); ok {
+			ss = append(ss, stretch{n, v.After, v.Last})
 		}
 	}
 	slices.SortFunc(ss, func(a, b stretch) int { return cmp.Compare(a.writer, b.writer) })

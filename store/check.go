@@ -17,8 +17,8 @@ import (
 //
 //   - Pebble's levels are in order, and every block has its checksum;
 //   - all that is there belongs to a namespace that is there;
-//   - a vector has every ancestor of its writers, all with signed records, and
-//     is what the next Open will find; it covers the floor;
+//   - a vector is of writers with signed records, with those of all their
+//     ancestors, and is what the next Open will find; it covers the floor;
 //   - every event of a record is covered by the vector and found by the log,
 //     and no log entry is beyond the vector;
 //   - every event that expires is found by the expiry index.
@@ -90,7 +90,7 @@ type checker struct {
 	ctx      context.Context
 	ns       *Namespace
 	snap     *Snapshot
-	vector   crdt.Vector
+	past     *crdt.Past
 	seed     maphash.Seed
 	hash     maphash.Hash
 	swept    bool // something was collected, so the expiry index is whole
@@ -107,7 +107,7 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 		return err
 	}
 	defer snap.Close()
-	c := &checker{ctx: ctx, ns: ns, snap: snap, vector: snap.Vector(), seed: maphash.MakeSeed()}
+	c := &checker{ctx: ctx, ns: ns, snap: snap, past: snap.Past(), seed: maphash.MakeSeed()}
 	c.hash.SetSeed(c.seed)
 	if _, c.swept, err = ns.loadSweep(); err != nil {
 		return err
@@ -141,20 +141,22 @@ func (c *checker) problem(format string, args ...any) {
 
 // lineage checks that the vector is closed, and its writers' records.
 func (c *checker) lineage() {
-	for _, w := range c.ns.Unknown(c.vector) {
+	for _, w := range c.ns.Unknown(c.past.Normal()) {
 		c.problem("the vector covers writer %s, which has no record", w)
 	}
-	if full := c.ns.Expand(c.vector); !full.Equal(c.vector) {
-		c.problem("the vector lacks ancestors: %v", c.vector.Behind(full))
+	if floor := c.snap.Floor(); !c.past.CoversAll(floor) {
+		c.problem("the floor is beyond the vector: %v", c.past.Behind(c.ns.Past(floor)))
 	}
-	if floor := c.snap.Floor(); !c.vector.CoversAll(floor) {
-		c.problem("the floor is beyond the vector: %v", c.vector.Behind(floor))
-	}
-	for _, d := range c.vector.Entries() {
-		if rec := c.ns.WriterRecord(d.Writer); rec != nil {
-			if err := rec.Verify(); err != nil {
-				c.problem("the record of writer %s: %w", d.Writer, err)
-			}
+	for _, w := range c.past.Since(&crdt.Past{}) {
+		rec, err := c.ns.WriterRecord(w)
+		if err == nil && rec == nil {
+			err = errors.New("it is not there")
+		}
+		if err == nil {
+			err = rec.Verify()
+		}
+		if err != nil {
+			c.problem("the record of writer %s: %w", w, err)
 		}
 	}
 }
@@ -182,8 +184,8 @@ func (c *checker) reopening() error {
 	} else if !floor.Equal(c.snap.Floor()) {
 		c.problem("the next open would find the floor %v, not %v", floor.Entries(), c.snap.Floor().Entries())
 	}
-	if !found.Equal(c.vector) {
-		c.problem("the next open would find the vector %v, not %v", found.Entries(), c.vector.Entries())
+	if past := ns.Past(found); !past.Equal(c.past) {
+		c.problem("the next open would find the vector %v, not %v", past.Normal().Entries(), c.past.Normal().Entries())
 	}
 	return nil
 }
@@ -212,7 +214,7 @@ func (c *checker) log() (live tally, err error) {
 	for ok := it.First(); ok; ok = it.Next() {
 		n, seq, ok := splitLogged(it.Key())
 		w, known := ns.lineage.writer(uint64(n))
-		if !ok || !known || !c.vector.Covers(crdt.Dot{Writer: w, Seq: seq}) {
+		if !ok || !known || !c.past.Covers(crdt.Dot{Writer: w, Seq: seq}) {
 			c.problem("log key %x is beyond the vector", it.Key())
 			continue
 		}
@@ -249,7 +251,7 @@ func (c *checker) records() (held tally, err error) {
 		}
 		for i := range e.Record {
 			d := e.Record[i].Dot
-			if !c.vector.Covers(d) {
+			if !c.past.Covers(d) {
 				c.problem("record %q has the event %s:%d, which the vector does not cover", string(e.Key), d.Writer, d.Seq)
 			}
 			c.add(&held, d, []byte(e.Key))

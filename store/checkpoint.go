@@ -61,12 +61,12 @@ func (ns *Namespace) checkpoints() ([]checkpoint, error) {
 }
 
 // Checkpoint takes note of what is on disk now, if the last note is older than
-// every, and returns the expanded vector of what was here at a time. It is nil
+// every, and returns what was covered here at a time. It is nil
 // if no note is that old, or the clock was never set. Notes that are older
 // still are forgotten, and those that are ahead of the clock, which was set
 // back since: what they tell of counts as coming now. Errors are those of
 // Commit.
-func (ns *Namespace) Checkpoint(every time.Duration, at time.Time) (crdt.Vector, error) {
+func (ns *Namespace) Checkpoint(every time.Duration, at time.Time) (*crdt.Past, error) {
 	now := ns.store.options.Now()
 	if now.Before(clockSet) {
 		return nil, nil
@@ -82,7 +82,7 @@ func (ns *Namespace) Checkpoint(every time.Duration, at time.Time) (crdt.Vector,
 	return v, nil
 }
 
-func (ns *Namespace) checkpoint(now time.Time, every time.Duration, at time.Time) (found crdt.Vector, err error) {
+func (ns *Namespace) checkpoint(now time.Time, every time.Duration, at time.Time) (found *crdt.Past, err error) {
 	points, err := ns.checkpoints()
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (ns *Namespace) checkpoint(now time.Time, every time.Duration, at time.Time
 		last = p
 	}
 	if oldest != nil {
-		found = ns.Expand(oldest.vector)
+		found = ns.Past(oldest.vector)
 	}
 	due := last == nil || now.Sub(last.at) >= every
 	if !due && len(old) == 0 {
@@ -122,7 +122,7 @@ func (ns *Namespace) checkpoint(now time.Time, every time.Duration, at time.Time
 		if !due {
 			return nil
 		}
-		v := appendNumbered([]byte{metaFormat}, ns.Normalize(ns.DurableVector()), ns.lineage.number)
+		v := appendNumbered([]byte{metaFormat}, ns.Durable().Normal(), ns.lineage.number)
 		return b.Set(ns.pointKey(now), v, nil)
 	})
 }

@@ -22,19 +22,19 @@ type Collected struct {
 	Removals, Expired, Log int
 }
 
-// Collect drops the removals that removable covers, an expanded vector, those
-// of the values that it covers that expired by a time, in milliseconds since
-// 1970 (0: none), and the log entries of transactions that are superseded: none
-// of this changes what can be read, as long as no clock is behind that time.
-// What is dropped enters the floor. Removals are looked for
-// among what removable covers beyond the last collection. Log entries are
-// looked for there too, and in the whole log once it has doubled, so that its
-// size follows the live state and the cost of a write stays bounded.
+// Collect drops the removals that removable covers, those of the values that it
+// covers that expired by a time, in milliseconds since 1970 (0: none), and the
+// log entries of transactions that are superseded: none of this changes what
+// can be read, as long as no clock is behind that time. What is dropped enters
+// the floor. Removals are looked for among what removable covers beyond the last
+// collection. Log entries are looked for there too, and in the whole log once it
+// has doubled, so that its size follows the live state and the cost of a write
+// stays bounded.
 //
 // It works in small batches, beside commits and between applies, and rests
 // three times as long as it works. Errors are those of Commit, or the
 // context's; what was done by then stays done.
-func (ns *Namespace) Collect(ctx context.Context, removable crdt.Vector, expired int64) (Collected, error) {
+func (ns *Namespace) Collect(ctx context.Context, removable *crdt.Past, expired int64) (Collected, error) {
 	if err := ns.store.use(); err != nil {
 		return Collected{}, err
 	}
@@ -53,7 +53,7 @@ func (ns *Namespace) Collect(ctx context.Context, removable crdt.Vector, expired
 type collector struct {
 	ns        *Namespace
 	ctx       context.Context
-	removable crdt.Vector
+	removable *crdt.Past
 	expired   int64
 	first     bool // nothing was collected before
 	done      Collected
@@ -75,15 +75,15 @@ func (c *collector) sweepLog() error {
 		return err
 	}
 	c.first = !found
-	durable := c.ns.DurableVector()
+	durable := c.ns.Durable()
 	upTo := meet(durable, c.removable)
 	next := sweep{upTo: last.upTo.Clone(), transactions: last.transactions, live: last.live}
 	next.upTo.Join(upTo)
-	count := transactions(durable)
+	count := durable.Transactions()
 	stretches := c.ns.ahead(last.upTo, upTo)
 	whole := c.first || count-min(count, last.transactions) >= max(sweepLeast, last.live)
 	if whole {
-		stretches = c.ns.ahead(nil, durable)
+		stretches = c.ns.ahead(&crdt.Past{}, durable)
 	}
 	if len(stretches) == 0 {
 		return nil

@@ -13,16 +13,16 @@ import (
 // looked at. What it found and had to leave would be left again, while nothing
 // more is removable.
 type collected struct {
-	removable crdt.Vector
-	bucket    int64 // entries up to it
+	removable *crdt.Past // nil: it has looked at nothing
+	bucket    int64      // entries up to it
 }
 
 // sweepExpired collects what the expiry index leads to.
 func (c *collector) sweepExpired() error {
 	ns := c.ns
-	durable := meet(ns.DurableVector(), c.removable)
+	durable := meet(ns.Durable(), c.removable)
 	from, last := ns.expiries[:], &ns.collected
-	if last.removable.Equal(durable) {
+	if last.removable != nil && last.removable.Equal(durable) {
 		from = ns.expiries.expiring(nil, last.bucket+1, "")
 	}
 	for from != nil {

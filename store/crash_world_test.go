@@ -152,7 +152,7 @@ func (w *crashWorld) open() {
 func (w *crashWorld) noteDurable(ns *store.Namespace) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	v := ns.DurableVector()
+	v := ns.Durable().Expand()
 	if !v.CoversAll(w.acked.durable[ns.Incarnation()]) {
 		w.t.Errorf("the durable vector went back from %v to %v", w.acked.durable[ns.Incarnation()], v)
 	}

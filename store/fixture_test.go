@@ -165,15 +165,15 @@ func tryDeltaOf(t tb, ns *store.Namespace, from crdt.Vector) (d delta, err error
 	t.Helper()
 	s := snapshot(t, ns)
 	defer s.Close()
-	for e, err := range s.Changes(from) {
+	for e, err := range s.Changes(ns.Past(from)) {
 		if err != nil {
 			return d, err
 		}
 		d.entries = append(d.entries, e)
 	}
-	d.to, d.floor = ns.Normalize(s.Vector()), s.Floor()
-	d.writers = ns.Since(s.Vector(), ns.Expand(from))
-	return d, nil
+	d.to, d.floor = s.Past().Normal(), s.Floor()
+	d.writers, err = ns.WriterRecords(s.Past().Since(ns.Past(from)))
+	return d, err
 }
 
 func (d delta) apply(t tb, ns *store.Namespace) store.Applied {

@@ -35,21 +35,11 @@ func (ns *Namespace) loadFloor(r pebble.Reader) (crdt.Vector, error) {
 
 // joinFloors returns the join of two floors, in normal form.
 func (ns *Namespace) joinFloors(a, b crdt.Vector) crdt.Vector {
-	v := ns.Expand(a)
-	v.Join(ns.Expand(b))
-	return ns.Normalize(v)
+	v := ns.Past(a)
+	v.JoinVector(b)
+	return v.Normal()
 }
 
 // Floor returns, in normal form, what may have been collected. It must not be
 // modified.
 func (ns *Namespace) Floor() crdt.Vector { return ns.position().floor }
-
-// disjoint reports whether no writer has an entry in both.
-func disjoint(a, b crdt.Vector) bool {
-	for w := range a {
-		if b[w] > 0 {
-			return false
-		}
-	}
-	return true
-}

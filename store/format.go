@@ -51,7 +51,8 @@ const (
 
 	// formatWitness adds to a namespace its floor, its checkpoints and how far
 	// it was collected, and to the directory the WITNESS file, which nothing
-	// may be opened without from then on.
+	// may be opened without from then on. Entries of a vector that others
+	// imply may be missing.
 	formatWitness = 2
 
 	// formatCurrent is what this release writes.

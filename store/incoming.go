@@ -70,7 +70,7 @@ func (in *Incoming) fail(err error) error {
 }
 
 // Finish applies the delta, whose vector is to and whose sender's floor is
-// floor, both expanded or in normal form: after it the namespace covers to,
+// floor, both with or without what their entries imply: after it the namespace covers to,
 // and its floor is the join of both. Its records, its log entries and the
 // vector become visible together when Finish returns, and durable soon after.
 //
@@ -175,7 +175,7 @@ func (in *Incoming) spill(more bool) error {
 		return nil
 	}
 	at := in.ns.position()
-	if err := in.stage.spill(out, at.vector()); err != nil {
+	if err := in.stage.spill(out, at.past()); err != nil {
 		return err
 	}
 	in.entries = slices.Delete(in.entries, 0, len(out))

@@ -147,7 +147,7 @@ func (m *tableMerge) catchUp() (bool, error) {
 		return false, err
 	}
 	m.snap.Close()
-	m.snap, m.own = snap, snap.Vector()
+	m.snap, m.own = snap, snap.Past()
 	stale, err := m.stale()
 	m.at = snap.view.at
 	if err != nil || len(stale) == 0 {

@@ -21,7 +21,7 @@ import (
 //	|    |           | 03   | bucket (8) | key |     and what of it expires
 //	+----+-----------+------+-----+
 //	| 05 | number(4) | 01   | writer (4) |            a writer's record
-//	|    |           | 02   | writer (4) |            an entry of the vector
+//	|    |           | 02   | writer (4) |            an entry of the vector, unless others imply it
 //	|    |           | 03   |                         this store's last writer
 //	|    |           | 04   | writer (4) | seq (8) |  log: a transaction's keys
 //	|    |           | 04   | writer (4) | seq (8) | part (2) |  and more of them

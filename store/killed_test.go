@@ -64,8 +64,8 @@ func TestWhatAKilledProcessLeftIsDurableOnceOpen(t *testing.T) {
 
 	ns := f.openNamespace(1, mem)
 	want := state(t, ns)
-	if len(want) != 4 || !ns.DurableVector().Equal(ns.Vector()) {
-		t.Fatalf("found %q, durable is %v", want, ns.DurableVector())
+	if len(want) != 4 || !ns.Durable().Expand().Equal(ns.Vector()) {
+		t.Fatalf("found %q, durable is %v", want, ns.Durable().Expand())
 	}
 	if got := state(t, f.openNamespace(1, mem.CrashClone(vfs.CrashCloneCfg{}))); !slices.Equal(got, want) {
 		t.Fatalf("the power cut left %q of %q", got, want)

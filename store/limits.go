@@ -31,7 +31,8 @@ const (
 	// at for each record of the delta: reading a log key costs a twentieth
 	// of reading a record, so beyond it reading all records is cheaper.
 	touchedPerRecord = 16
-	// touchedFree is how many log keys are looked at in any case.
+	// touchedFree is how many log keys are looked at in any case; where a
+	// writer's begin counts as one.
 	touchedFree = 1 << 10
 
 	// logPartBytes is how many bytes of keys one part of a log entry holds.

@@ -17,15 +17,18 @@ import (
 // may bring at a time. Those before are kept.
 var ErrTooManyWriters = errors.New("too many writer records at a time")
 
-// lineage is the writer records of a namespace and the numbers that stand for
-// writers on disk. A record is learned first, in memory; it gets its number,
-// and is saved, with the first batch that covers something of its writer.
+// lineage is the writers of a namespace and the numbers that stand for them on
+// disk. A record is learned first, in memory; its writer gets a number, and it
+// is saved, with the first batch that covers something of the writer. From
+// then on it is read from disk: it is asked for when a peer is to learn it.
 // Safe for concurrent use.
 type lineage struct {
+	guard sync.RWMutex // of known, which takes it for itself; after mu
+	known *crdt.Lineage
+
 	mu      sync.RWMutex
-	records crdt.Lineage
-	numbers map[crdt.WriterID]uint32
-	saved   int // how many of the records are on disk
+	numbers []uint32                             // by place in known, and 1 more; 0: none
+	pending map[crdt.WriterID]*crdt.WriterRecord // learned, and not on disk
 
 	// table is numbers, the other way round; a zero id is a gap. It only
 	// grows, so that readers of older tables read right.
@@ -34,7 +37,8 @@ type lineage struct {
 
 // load reads what is saved.
 func (l *lineage) load(r pebble.Reader, p prefix) error {
-	l.numbers = map[crdt.WriterID]uint32{}
+	l.known = crdt.NewLineage(&l.guard)
+	l.pending = map[crdt.WriterID]*crdt.WriterRecord{}
 	l.table.Store(new([]crdt.WriterID))
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: p[:], UpperBound: p.end()})
 	if err != nil {
@@ -49,16 +53,18 @@ func (l *lineage) load(r pebble.Reader, p prefix) error {
 		}
 		rec, err := readWriterRecord(it.Value())
 		if err == nil {
-			err = l.records.Add(rec)
+			err = l.known.Add(rec)
+		}
+		if err == nil && l.known.Len() != len(l.numbers)+1 {
+			err = fmt.Errorf("writer %s has two numbers", rec.Writer)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: record of writer %d: %w", ErrDamaged, n, err)
 		}
 		table = append(table, make([]crdt.WriterID, int(n)-len(table)+1)...)
 		table[n] = rec.Writer
-		l.numbers[rec.Writer] = n
+		l.numbers = append(l.numbers, n+1)
 	}
-	l.saved = l.records.Len()
 	l.table.Store(&table)
 	return readError(it.Error())
 }
@@ -74,10 +80,13 @@ func (l *lineage) writer(n uint64) (crdt.WriterID, bool) {
 
 // number returns the number of a writer that has one.
 func (l *lineage) number(w crdt.WriterID) (uint32, bool) {
+	at := l.known.Index(w)
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	n, ok := l.numbers[w]
-	return n, ok
+	if at < 0 || at >= len(l.numbers) || l.numbers[at] == 0 {
+		return 0, false
+	}
+	return l.numbers[at] - 1, true
 }
 
 // learn takes records, each after its parents.
@@ -85,52 +94,66 @@ func (l *lineage) learn(recs []*crdt.WriterRecord) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, rec := range recs {
-		if waiting := l.records.Len() - l.saved; waiting >= maxLearned && l.records.Get(rec.Writer) == nil {
-			return fmt.Errorf("%w: %d wait for a delta", ErrTooManyWriters, waiting)
+		if l.known.Has(rec.Writer) {
+			if old := l.pending[rec.Writer]; old != nil && !old.Equal(rec) {
+				return errSecondRecord(rec)
+			}
+			continue // Namespace.Learn compared it with what is on disk
 		}
-		if err := l.records.Add(rec); err != nil {
+		if len(l.pending) >= maxLearned {
+			return fmt.Errorf("%w: %d wait for a delta", ErrTooManyWriters, len(l.pending))
+		}
+		if err := l.known.Add(rec); err != nil {
 			return err
 		}
+		l.pending[rec.Writer] = rec
 	}
 	return nil
 }
 
-// begin adds this store's own new writer and numbers it.
+func errSecondRecord(rec *crdt.WriterRecord) error {
+	return fmt.Errorf("%w: a second record for writer %s", crdt.ErrWriterRecord, rec.Writer)
+}
+
+// begin adds this store's own new writer and numbers it. Its record goes to
+// disk at once.
 func (l *lineage) begin(rec *crdt.WriterRecord) (uint32, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.records.Add(rec); err != nil {
+	if err := l.known.Add(rec); err != nil {
 		return 0, err
 	}
 	return l.assign(rec.Writer), nil
 }
 
-// assign numbers a writer. The caller holds mu.
+// assign numbers a writer that is known. The caller holds mu.
 func (l *lineage) assign(w crdt.WriterID) uint32 {
-	if n, ok := l.numbers[w]; ok {
-		return n
+	at := l.known.Index(w)
+	if n := at + 1 - len(l.numbers); n > 0 {
+		l.numbers = append(l.numbers, make([]uint32, n)...)
 	}
-	table := *l.table.Load()
-	n := uint32(len(table))
-	table = append(table, w)
-	l.table.Store(&table)
-	l.numbers[w] = n
-	return n
+	if l.numbers[at] == 0 {
+		table := append(*l.table.Load(), w)
+		l.table.Store(&table)
+		l.numbers[at] = uint32(len(table))
+	}
+	return l.numbers[at] - 1
 }
 
 // introduce numbers the writers that v covers and since, the namespace's
 // vector, does not, and returns their records, ordered by number: a batch that
 // makes v part of the vector has to save them. All are known.
-func (l *lineage) introduce(v, since crdt.Vector) []*crdt.WriterRecord {
+func (l *lineage) introduce(v, since *crdt.Past) []*crdt.WriterRecord {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	recs := l.records.Since(v, since)
-	for _, rec := range recs {
-		l.assign(rec.Writer)
+	var recs []*crdt.WriterRecord
+	for _, w := range v.Since(since) {
+		l.assign(w)
+		if rec := l.pending[w]; rec != nil {
+			recs = append(recs, rec)
+		}
 	}
-	slices.SortFunc(recs, func(a, b *crdt.WriterRecord) int {
-		return cmp.Compare(l.numbers[a.Writer], l.numbers[b.Writer])
-	})
+	slices.SortFunc(recs, func(a, b *crdt.WriterRecord) int { return cmp.Compare(l.assign(a.Writer), l.assign(b.Writer)) })
 	return recs
 }
 
@@ -145,56 +168,66 @@ func (l *lineage) save(recs []*crdt.WriterRecord, p prefix, put putter) error {
 	return nil
 }
 
-// noteSaved notes that n more records are on their way to disk.
-func (l *lineage) noteSaved(n int) {
+// noteSaved notes that records are in Pebble.
+func (l *lineage) noteSaved(recs []*crdt.WriterRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.saved += n
+	for _, rec := range recs {
+		delete(l.pending, rec.Writer)
+	}
 }
 
-// Expand returns v with an entry for every ancestor that its entries imply.
-func (ns *Namespace) Expand(v crdt.Vector) crdt.Vector {
-	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	return ns.lineage.records.Expand(v)
-}
-
-// Normalize returns the normal form of an expanded vector.
-func (ns *Namespace) Normalize(v crdt.Vector) crdt.Vector {
-	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	return ns.lineage.records.Normalize(v)
-}
-
-// Since returns the records of the writers that v covers and since does not,
-// parents before children. Both are expanded. The records must not be
-// modified.
-func (ns *Namespace) Since(v, since crdt.Vector) []*crdt.WriterRecord {
-	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	return ns.lineage.records.Since(v, since)
-}
+// Past returns all that v covers and implies.
+func (ns *Namespace) Past(v crdt.Vector) *crdt.Past { return ns.lineage.known.Past(v) }
 
 // Unknown returns the writers of v that have no record here, ordered.
-func (ns *Namespace) Unknown(v crdt.Vector) []crdt.WriterID {
-	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	return ns.lineage.records.Unknown(v)
-}
+func (ns *Namespace) Unknown(v crdt.Vector) []crdt.WriterID { return ns.lineage.known.Unknown(v) }
 
 // WriterRecord returns the record of w, or nil. It must not be modified.
-func (ns *Namespace) WriterRecord(w crdt.WriterID) *crdt.WriterRecord {
+// Errors wrap ErrDamaged, or are the filesystem's.
+func (ns *Namespace) WriterRecord(w crdt.WriterID) (*crdt.WriterRecord, error) {
 	ns.lineage.mu.RLock()
-	defer ns.lineage.mu.RUnlock()
-	return ns.lineage.records.Get(w)
+	rec := ns.lineage.pending[w]
+	ns.lineage.mu.RUnlock()
+	n, ok := ns.lineage.number(w)
+	if rec != nil || !ok {
+		return rec, nil
+	}
+	value, closer, err := ns.store.engine.DB.Get(ns.writers.indexed(nil, n))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil // of a first commit that failed
+	}
+	if err != nil {
+		return nil, ns.named("read a writer of", readError(err))
+	}
+	defer closer.Close()
+	if rec, err = readWriterRecord(value); err != nil {
+		return nil, ns.named("read a writer of", fmt.Errorf("%w: record of writer %d: %w", ErrDamaged, n, err))
+	}
+	return rec, nil
+}
+
+// WriterRecords returns the records of writers that are known, in their order.
+// They must not be modified. Errors are those of WriterRecord.
+func (ns *Namespace) WriterRecords(ws []crdt.WriterID) ([]*crdt.WriterRecord, error) {
+	recs := make([]*crdt.WriterRecord, len(ws))
+	for i, w := range ws {
+		rec, err := ns.WriterRecord(w)
+		if err == nil && rec == nil {
+			err = ns.named("read a writer of", fmt.Errorf("%w: %s has no record", ErrDamaged, w))
+		}
+		if err != nil {
+			return nil, err
+		}
+		recs[i] = rec
+	}
+	return recs, nil
 }
 
 // NodeOf returns the node that w is a run of. This run's own writer is known
 // also before its first commit.
 func (ns *Namespace) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) {
-	ns.lineage.mu.RLock()
-	node, ok := ns.lineage.records.Node(w)
-	ns.lineage.mu.RUnlock()
+	node, ok := ns.lineage.known.Node(w)
 	if !ok && w == ns.Writer() {
 		return ns.store.options.Node, true
 	}
@@ -204,7 +237,7 @@ func (ns *Namespace) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) {
 // Learn takes writer records that a peer sent, each after its parents, and
 // verifies their signatures. They stay in memory until an apply that covers
 // them saves them. Records before one that is refused are kept. Errors wrap
-// crdt.ErrWriterRecord or ErrTooManyWriters.
+// crdt.ErrWriterRecord or ErrTooManyWriters, or are those of WriterRecord.
 func (ns *Namespace) Learn(recs []*crdt.WriterRecord) error {
 	for i, rec := range recs {
 		if err := ns.verify(rec); err != nil {
@@ -215,10 +248,15 @@ func (ns *Namespace) Learn(recs []*crdt.WriterRecord) error {
 }
 
 func (ns *Namespace) verify(rec *crdt.WriterRecord) error {
-	if known := ns.WriterRecord(rec.Writer); known != nil && known.Equal(rec) {
+	known, err := ns.WriterRecord(rec.Writer)
+	switch {
+	case err != nil:
+		return err
+	case known != nil && known.Equal(rec):
 		return nil
-	}
-	if rec.Namespace != ns.name {
+	case known != nil:
+		return errSecondRecord(rec)
+	case rec.Namespace != ns.name:
 		return fmt.Errorf("%w: writer %s is one of namespace %q, not of %q",
 			crdt.ErrWriterRecord, rec.Writer, rec.Namespace, ns.name)
 	}

@@ -35,7 +35,7 @@ func (m *batchMerge) prepare() error {
 	if err := m.putLog(fresh); err != nil {
 		return err
 	}
-	return errors.Join(m.putMeta(m.set), m.putFloor(m.set))
+	return errors.Join(m.putMeta(m.set), m.deleteImplied(m.batch), m.putFloor(m.set))
 }
 
 func (m *batchMerge) set(key, value []byte) error { return m.batch.Set(key, value, nil) }
@@ -151,7 +151,7 @@ func (m *batchMerge) rejoin() error {
 	if err != nil || len(again) == 0 {
 		return err
 	}
-	own := now.vector()
+	own := now.past()
 	slices.Sort(again)
 	for _, i := range slices.Compact(again) {
 		e := &m.entries[i]

@@ -74,7 +74,7 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 	if err := ns.lineage.load(s.engine.DB, ns.writers); err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", name, err)
 	}
-	v, err := ns.loadVector(s.engine.DB)
+	past, err := ns.loadPast(s.engine.DB)
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", name, err)
 	}
@@ -82,19 +82,42 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", name, err)
 	}
-	ns.history.visible = position{foreign: v, floor: floor}
+	ns.history.visible = position{foreign: past, floor: floor}
 	ns.history.durable = ns.history.visible
 	return ns, nil
 }
 
-// loadVector reads the entries of the vector. That of the last run's writer
-// was never written: its log's tail says it.
-func (ns *Namespace) loadVector(r pebble.Reader) (crdt.Vector, error) {
+// loadPast reads the vector: the entries of its normal form. That of the last
+// run's writer was never written: its log's tail says it.
+func (ns *Namespace) loadPast(r pebble.Reader) (*crdt.Past, error) {
 	v, err := ns.loadEntries(r, ns.vectors)
+	if err == nil {
+		err = ns.recoverOwn(r, v)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return v, ns.recoverOwn(r, v)
+	past := ns.Past(v)
+	return past, ns.dropImplied(v, past)
+}
+
+// dropImplied removes the entries of the vector on disk that others imply. An
+// older release wrote those of all writers, and tables do not remove any.
+func (ns *Namespace) dropImplied(v crdt.Vector, past *crdt.Past) error {
+	b := ns.store.engine.DB.NewBatch()
+	defer b.Close()
+	for w := range v {
+		if !past.Implied(w) {
+			continue
+		}
+		if err := b.Delete(ns.vectors.indexed(nil, uint32(ns.mustNumber(w))), nil); err != nil {
+			return err
+		}
+	}
+	if b.Empty() || ns.store.engine.health() != nil {
+		return nil
+	}
+	return ns.store.engine.free(b, false)
 }
 
 // loadEntries reads the entries that a part has of a vector.
@@ -166,12 +189,16 @@ func (ns *Namespace) Name() string { return ns.name }
 // had: dropped and made again, a namespace has another one.
 func (ns *Namespace) Incarnation() uint32 { return ns.number }
 
-// Vector returns the expanded vector of all that is visible. It is the
-// caller's.
-func (ns *Namespace) Vector() crdt.Vector {
+// Visible returns what is covered by all that is visible. It must not be
+// modified.
+func (ns *Namespace) Visible() *crdt.Past {
 	p := ns.position()
-	return p.vector()
+	return p.past()
 }
+
+// Vector returns the expanded vector of all that is visible: an entry for each
+// writer ever. It is the caller's.
+func (ns *Namespace) Vector() crdt.Vector { return ns.Visible().Expand() }
 
 func (ns *Namespace) position() position {
 	ns.state.Lock()
@@ -179,13 +206,13 @@ func (ns *Namespace) position() position {
 	return ns.history.visible
 }
 
-// DurableVector returns the expanded vector of all that is on disk. It is the
-// caller's.
-func (ns *Namespace) DurableVector() crdt.Vector {
+// Durable returns what is covered by all that is on disk. It must not be
+// modified.
+func (ns *Namespace) Durable() *crdt.Past {
 	ns.state.Lock()
 	p := ns.history.durable
 	ns.state.Unlock()
-	return p.vector()
+	return p.past()
 }
 
 // Writer returns the writer of this run's transactions. It is random and made

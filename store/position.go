@@ -10,17 +10,18 @@ import (
 // position is a point in a namespace's history of commits.
 type position struct {
 	commit  uint64      // the number of the last commit; 0 is what Open found
-	foreign crdt.Vector // entries of all writers but own; never modified
+	foreign *crdt.Past  // of all writers; of own it may say less; never modified
 	own     crdt.Dot    // this run's last transaction; Seq 0 before the first
 	floor   crdt.Vector // what may have been collected; in normal form, never modified
 }
 
-// vector returns the expanded vector, which the caller may modify.
-func (p *position) vector() crdt.Vector {
-	v := p.foreign.Clone()
-	if p.own.Seq > 0 {
-		v[p.own.Writer] = p.own.Seq
+// past returns what is covered. It must not be modified.
+func (p *position) past() *crdt.Past {
+	if p.own.Seq == 0 {
+		return p.foreign
 	}
+	v := p.foreign.Clone()
+	v.Advance(p.own.Writer, p.own.Seq)
 	return v
 }
 
@@ -54,7 +55,7 @@ func (h *history) commitOwn(d crdt.Dot) {
 }
 
 // commitForeign takes note of an apply, or of a collection.
-func (h *history) commitForeign(foreign crdt.Vector, own crdt.Dot, floor crdt.Vector) {
+func (h *history) commitForeign(foreign *crdt.Past, own crdt.Dot, floor crdt.Vector) {
 	h.visible = position{h.visible.commit + 1, foreign, own, floor}
 	h.waiting = append(h.waiting, run{h.visible, h.visible.commit, false})
 }

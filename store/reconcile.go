@@ -31,7 +31,7 @@ type Reconciliation struct {
 
 	entries []crdt.Entry // not yet in the stage
 	size    int
-	to      crdt.Vector // of the source, expanded
+	to      crdt.Vector // of the source
 	floor   crdt.Vector
 	ended   error
 
@@ -63,8 +63,7 @@ func (r *Reconciliation) From(vector, floor crdt.Vector) error {
 			return fmt.Errorf("%w: %s, and %d others", crdt.ErrUnknownWriter, unknown[0], len(unknown)-1)
 		}
 	}
-	to := r.ns.Expand(vector)
-	if !to.CoversAll(floor) {
+	if !r.ns.Past(vector).CoversAll(floor) {
 		return fmt.Errorf("%w: its floor is beyond its vector", crdt.ErrDelta)
 	}
 	if err := r.spill(); err != nil {
@@ -74,7 +73,7 @@ func (r *Reconciliation) From(vector, floor crdt.Vector) error {
 		return r.fail(err)
 	}
 	r.view = &stagedView{r.snap, r.stage, r.ns.store.engine.DB.NewSnapshot()}
-	r.to, r.floor = to, floor
+	r.to, r.floor = vector, floor
 	return nil
 }
 
@@ -119,7 +118,7 @@ func (r *Reconciliation) Put(e crdt.Entry) error {
 
 func (r *Reconciliation) spill() error {
 	at := r.ns.position()
-	err := r.stage.spill(r.entries, at.vector())
+	err := r.stage.spill(r.entries, at.past())
 	r.entries, r.size = nil, 0
 	return err
 }
@@ -208,8 +207,8 @@ func (r *Reconciliation) finish() (done Applied, err error) {
 // source has superseded them, since it holds what was here then. What it holds
 // is, of what is here now, what was here then.
 func (r *Reconciliation) stageOvertaken(a *apply) error {
-	since, now := r.snap.Vector(), a.snap.Vector()
-	came := r.ns.ahead(since, meet(now, r.to))
+	since, now := r.snap.Past(), a.snap.Past()
+	came := r.ns.ahead(since, meet(now, a.to))
 	var failed error
 	err := scanLog(a.snap.view.snap, r.ns.log, came, func(_ uint32, _ uint64, key []byte) bool {
 		var staged bool

@@ -53,10 +53,14 @@ func (r *rejoin) put(t tb, e crdt.Entry) {
 // from goes on with a snapshot.
 func (r *rejoin) from(t tb, ns, source *store.Namespace, snap *store.Snapshot) {
 	t.Helper()
-	if err := ns.Learn(source.Since(snap.Vector(), ns.Vector())); err != nil {
+	news, err := source.WriterRecords(snap.Past().Since(source.Past(ns.Vector())))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.From(source.Normalize(snap.Vector()), snap.Floor()); err != nil {
+	if err := ns.Learn(news); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.From(snap.Past().Normal(), snap.Floor()); err != nil {
 		t.Fatal(err)
 	}
 }

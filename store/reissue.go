@@ -63,16 +63,16 @@ func (ns *Namespace) Reissue(ctx context.Context) (done Reissued, err error) {
 type salvaged struct {
 	ns      *Namespace
 	records prefix
-	vector  crdt.Vector // that the repaired store had, or an older one
+	past    *crdt.Past // what the repaired store covered, or an older state of it
 	reader  recordReader
 	table   map[uint64]crdt.WriterID // by the repaired store's numbers
 	lineage crdt.Lineage
-	seen    map[crdt.WriterID]crdt.Vector // what each writer's first event had seen of its node's
+	seen    map[crdt.WriterID]*crdt.Past // what each writer's first event had seen of its node's
 }
 
 func (ns *Namespace) loadPending() (*salvaged, error) {
 	p := &salvaged{
-		ns: ns, vector: crdt.Vector{}, seen: map[crdt.WriterID]crdt.Vector{},
+		ns: ns, seen: map[crdt.WriterID]*crdt.Past{},
 		records: makePrefix(spacePending, ns.number, pendingRecord),
 	}
 	table := map[uint64]crdt.WriterID{}
@@ -88,6 +88,10 @@ func (ns *Namespace) loadPending() (*salvaged, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.past = p.lineage.Past(nil)
+	for _, w := range table { // its record came with something of it
+		p.past.Advance(w, 1)
+	}
 	p.reader.writers = func(n uint64) (crdt.WriterID, bool) {
 		if w, known := table[n]; known {
 			return w, true
@@ -97,7 +101,7 @@ func (ns *Namespace) loadPending() (*salvaged, error) {
 	return p, ns.scanPending(pendingVector, func(n uint32, value []byte) error {
 		seq, err := readNumber(value, 1<<64-1)
 		if w, known := table[uint64(n)]; known {
-			p.vector[w] = seq
+			p.past.Advance(w, seq)
 		}
 		return err
 	})
@@ -169,7 +173,7 @@ func (p *salvaged) commit(entries []crdt.Entry, done *Reissued) (pending, error)
 	ns := p.ns
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
-	own := ns.history.visible.vector()
+	own := ns.history.visible.past()
 	b := ns.store.engine.DB.NewBatch()
 	t := &reissue{salvaged: p, batch: b, own: own, left: *done}
 	for _, e := range entries {
@@ -204,7 +208,7 @@ func (p *salvaged) commit(entries []crdt.Entry, done *Reissued) (pending, error)
 type reissue struct {
 	*salvaged
 	batch *pebble.Batch
-	own   crdt.Vector
+	own   *crdt.Past
 	dot   crdt.Dot // Seq 0: no event was put yet
 	left  Reissued
 }
@@ -302,7 +306,7 @@ func (t *reissue) superseded(e *crdt.Event, waits crdt.Record) bool {
 		return false
 	}
 	return slices.ContainsFunc(waits, func(o crdt.Event) bool {
-		return !t.own.Covers(o.Dot) && (t.saw(&o, e) || t.vector.Covers(e.Dot) && e.Time < o.Time)
+		return !t.own.Covers(o.Dot) && (t.saw(&o, e) || t.past.Covers(e.Dot) && e.Time < o.Time)
 	})
 }
 
@@ -314,7 +318,7 @@ func (p *salvaged) saw(o, e *crdt.Event) bool {
 	}
 	seen, known := p.seen[o.Writer]
 	if !known {
-		seen = p.lineage.Expand(crdt.Vector{o.Writer: 1})
+		seen = p.lineage.Past(crdt.Vector{o.Writer: 1})
 		p.seen[o.Writer] = seen
 	}
 	return seen.Covers(e.Dot)

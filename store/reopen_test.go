@@ -38,7 +38,7 @@ func TestTheOwnSequenceIsRecoveredFromTheLog(t *testing.T) {
 	if got := state(t, ns); !slices.Equal(got, want) {
 		t.Fatalf("%q, want %q", got, want)
 	}
-	if !ns.DurableVector().Equal(ns.Vector()) {
+	if !ns.Durable().Expand().Equal(ns.Vector()) {
 		t.Fatal("what was found is not durable")
 	}
 }
@@ -52,7 +52,10 @@ func TestEachRunIsANewWriterWithTheLastOneAsParent(t *testing.T) {
 	for run := range 4 {
 		commit(t, ns, set(numbered(run), "x"))
 		d := commit(t, ns, set(numbered(run), "y"))
-		rec := ns.WriterRecord(d.Writer)
+		rec, err := ns.WriterRecord(d.Writer)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if d.Writer == last.Writer || d.Seq != 2 || d.Writer != ns.Writer() {
 			t.Fatalf("run %d wrote %v after %v", run, d, last)
 		}
@@ -63,7 +66,7 @@ func TestEachRunIsANewWriterWithTheLastOneAsParent(t *testing.T) {
 		if rec.Verify() != nil || rec.Namespace != "things" || rec.Node != f.options(1, nil).Node || !slices.Equal(rec.Parents, parents) {
 			t.Fatalf("run %d: its record is %+v, want the parents %v", run, rec, parents)
 		}
-		if v := ns.Normalize(ns.Vector()); len(v) != 1 || v[d.Writer] != 2 {
+		if v := ns.Visible().Normal(); len(v) != 1 || v[d.Writer] != 2 {
 			t.Fatalf("run %d: the normal form is %v", run, v)
 		}
 		last = d
@@ -98,7 +101,7 @@ func TestCopiesOfADeviceAreBranches(t *testing.T) {
 		if v := get(t, ns, key("k")); !slices.Equal(v, []string{"here", "there"}) {
 			t.Fatal(v)
 		}
-		if v := ns.Normalize(ns.Vector()); len(v) != 2 || v[d.Writer] != 0 {
+		if v := ns.Visible().Normal(); len(v) != 2 || v[d.Writer] != 0 {
 			t.Fatalf("two branches have the normal form %v", v)
 		}
 	}

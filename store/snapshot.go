@@ -74,9 +74,13 @@ func (s *Snapshot) Close() error {
 // Number returns the number of the last commit that the snapshot shows.
 func (s *Snapshot) Number() uint64 { return s.view.at.commit }
 
-// Vector returns the expanded vector of what the snapshot shows. It is the
-// caller's.
-func (s *Snapshot) Vector() crdt.Vector { return s.view.at.vector() }
+// Past returns what is covered by what the snapshot shows. It must not be
+// modified.
+func (s *Snapshot) Past() *crdt.Past { return s.view.at.past() }
+
+// Vector returns the expanded vector of what the snapshot shows: an entry for
+// each writer ever. It is the caller's.
+func (s *Snapshot) Vector() crdt.Vector { return s.Past().Expand() }
 
 // Floor returns, in normal form, what may have been collected: of the removals
 // that it covers the snapshot may lack some. It must not be modified.

@@ -104,7 +104,7 @@ func (st *stage) writer(n uint64) (crdt.WriterID, bool) {
 }
 
 // spill puts entries on disk; covered is what is known not to be new.
-func (st *stage) spill(entries []crdt.Entry, covered crdt.Vector) error {
+func (st *stage) spill(entries []crdt.Entry, covered *crdt.Past) error {
 	e := st.ns.store.engine
 	if err := e.admit(); err != nil { // once per spill, which is about a memtable
 		return err
@@ -130,7 +130,7 @@ func (st *stage) spill(entries []crdt.Entry, covered crdt.Vector) error {
 	return e.apply(b, false)
 }
 
-func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered crdt.Vector) error {
+func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered *crdt.Past) error {
 	bl := &st.builder
 	bl.key = st.records.record(bl.key[:0], e.Key)
 	bl.value = appendRecord(bl.value[:0], e.Record, st.number)

@@ -16,7 +16,7 @@ import (
 //	key    08
 //	value  01 array(3) vector transactions live; the vector as in a checkpoint
 type sweep struct {
-	upTo crdt.Vector // expanded: the removals that it covers were dropped
+	upTo *crdt.Past // the removals that it covers were dropped
 	// transactions is how many the vector counted when the whole log was
 	// last looked at, and live how many of its entries were left.
 	transactions, live uint64
@@ -30,7 +30,7 @@ func (ns *Namespace) sweptKey() []byte {
 
 // loadSweep returns it, and whether there was one.
 func (ns *Namespace) loadSweep() (s sweep, found bool, err error) {
-	s.upTo = crdt.Vector{}
+	s.upTo = ns.Past(nil)
 	value, closer, err := ns.store.engine.DB.Get(ns.sweptKey())
 	if errors.Is(err, pebble.ErrNotFound) {
 		return s, false, nil
@@ -44,7 +44,7 @@ func (ns *Namespace) loadSweep() (s sweep, found bool, err error) {
 		if n := r.Array(3); n != 3 && r.Err() == nil {
 			r.Fail(fmt.Sprintf("%d fields, want 3", n))
 		}
-		s.upTo = ns.Expand(ns.readNumbered(r))
+		s.upTo = ns.Past(ns.readNumbered(r))
 		s.transactions, s.live = r.Uint(), r.Uint()
 		err = r.Done()
 	}
@@ -57,25 +57,17 @@ func (ns *Namespace) loadSweep() (s sweep, found bool, err error) {
 func (ns *Namespace) saveSweep(s sweep) error {
 	return ns.alone(func(b *pebble.Batch) error {
 		v := crdt.AppendArray([]byte{metaFormat}, 3)
-		v = appendNumbered(v, ns.Normalize(s.upTo), ns.lineage.number)
+		v = appendNumbered(v, s.upTo.Normal(), ns.lineage.number)
 		v = crdt.AppendUint(crdt.AppendUint(v, s.transactions), s.live)
 		return b.Set(ns.sweptKey(), v, nil)
 	})
 }
 
-// meet returns what both cover. That of closed vectors is closed.
-func meet(a, b crdt.Vector) crdt.Vector {
+// meet returns what both cover.
+func meet(a, b *crdt.Past) *crdt.Past {
 	out := a.Clone()
 	out.Meet(b)
 	return out
-}
-
-// transactions returns how many an expanded vector covers.
-func transactions(v crdt.Vector) (n uint64) {
-	for _, seq := range v {
-		n += seq
-	}
-	return n
 }
 
 // sortedKeys returns the keys of a map in order.
@@ -119,8 +111,8 @@ func (ns *Namespace) putTails(b *pebble.Batch, at position) error {
 			return err
 		}
 	}
-	if seq := at.foreign[ns.tail]; seq > 0 {
-		return ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: seq})
+	if at.past().Implied(ns.tail) {
+		return nil
 	}
-	return nil
+	return ns.putEntry(put, crdt.Dot{Writer: ns.tail, Seq: at.foreign.Seq(ns.tail)})
 }

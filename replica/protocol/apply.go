@@ -85,7 +85,7 @@ func (m *Machine) take(s *session, a *arrival) {
 
 // applies reports whether a delta that is being applied brings (w, seq).
 func (sp *space) applies(w crdt.WriterID, seq uint64) bool {
-	return slices.ContainsFunc(sp.coming, func(j *job) bool { return j.came.news[w] >= seq })
+	return slices.ContainsFunc(sp.coming, func(j *job) bool { return j.came.has(w, seq) })
 }
 
 // brings reports whether a delta that came whole brings (w, seq).
@@ -94,7 +94,7 @@ func (sp *space) brings(w crdt.WriterID, seq uint64) bool {
 		return true
 	}
 	for _, s := range sp.sessions {
-		if slices.ContainsFunc(s.held, func(a *arrival) bool { return a.news[w] >= seq }) {
+		if slices.ContainsFunc(s.held, func(a *arrival) bool { return a.last && a.has(w, seq) }) {
 			return true
 		}
 	}

@@ -82,7 +82,7 @@ func BenchmarkPush(b *testing.B) {
 	b.ReportAllocs()
 	for i := uint64(1); b.Loop(); i++ {
 		v := crdt.Vector{own: i}
-		for _, e := range m.Step(1, Durable{"alpha", v}) {
+		for _, e := range m.Step(1, Durable{"alpha", sp.Past(v)}) {
 			if build, ok := e.(Build); ok {
 				m.Step(1, Built{Job: build.Job, To: v})
 			}

@@ -10,10 +10,10 @@ import (
 // flat is a namespace in which no writer has parents and none is of this node.
 type flat struct{}
 
+var noLineage crdt.Lineage
+
 func (flat) Name() string                                  { return "flat" }
-func (flat) Expand(v crdt.Vector) crdt.Vector              { return v.Clone() }
-func (flat) Normalize(v crdt.Vector) crdt.Vector           { return v.Clone() }
-func (flat) Since(v, _ crdt.Vector) []*crdt.WriterRecord   { return nil }
+func (flat) Past(v crdt.Vector) *crdt.Past                 { return noLineage.Past(v) }
 func (flat) NodeOf(crdt.WriterID) (n crdt.NodeID, ok bool) { return n, false }
 
 // manyEntries returns a vector of n entries, numbered from a first one on.
@@ -65,8 +65,8 @@ func pump(t *testing.T, a, b *Machine, effects ...[]Effect) {
 // between them.
 func twoMachines(va, vb crdt.Vector) (a, b *Machine, ea, eb []Effect) {
 	a, b = New(Config{Node: crdt.NodeID{1}}), New(Config{Node: crdt.NodeID{2}})
-	a.Step(0, Opened{flat{}, va})
-	b.Step(0, Opened{flat{}, vb})
+	a.Step(0, Opened{flat{}, flat{}.Past(va)})
+	b.Step(0, Opened{flat{}, flat{}.Past(vb)})
 	ea = a.Step(0, LinkUp{Link: 1, Peer: crdt.NodeID{2}, Dialed: true})
 	eb = b.Step(0, LinkUp{Link: 1, Peer: crdt.NodeID{1}})
 	return a, b, ea, eb
@@ -148,8 +148,8 @@ func TestWhatWasToldStaysShort(t *testing.T) {
 	}
 	w.checkConverged()
 	s := w.nodes[0].m.links[0].byName["alpha"]
-	if len(s.told) > toldSlack+4 || len(s.space.own) < 3*toldSlack {
-		t.Errorf("%d entries were told of %d writers", len(s.told), len(s.space.own))
+	if len(s.told) > toldSlack+4 || len(s.space.own.Expand()) < 3*toldSlack {
+		t.Errorf("%d entries were told of %d writers", len(s.told), len(s.space.own.Expand()))
 	}
 }
 
@@ -160,7 +160,7 @@ func TestAnnouncementsWaitForASlowLink(t *testing.T) {
 	pump(t, a, b, ea, eb)
 	sent := 0
 	for i := range 1000 {
-		for _, e := range a.Step(0, Durable{"flat", manyEntries(i, 1)}) {
+		for _, e := range a.Step(0, Durable{"flat", flat{}.Past(manyEntries(i, 1))}) {
 			if _, ok := e.(Send); ok {
 				sent++
 			}

@@ -36,7 +36,7 @@ func asked(effects []Effect) LinkID {
 func TestALinkThatMayBeDeadIsNotWaitedForAsLong(t *testing.T) {
 	for _, alive := range []bool{false, true} {
 		m := New(Config{Node: crdt.NodeID{2}})
-		m.Step(0, Opened{flat{}, crdt.Vector{}})
+		m.Step(0, Opened{flat{}, flat{}.Past(nil)})
 		stamp, effects := meet(m, 1, 1, Instance{1}, manyEntries(0, 1))
 		if asked(effects) != 1 {
 			t.Fatalf("%v", effects)
@@ -60,7 +60,7 @@ func TestALinkThatMayBeDeadIsNotWaitedForAsLong(t *testing.T) {
 // Of links that all have what is lacking, one that may be dead is asked last.
 func TestALinkThatMayBeDeadIsAskedLast(t *testing.T) {
 	m := New(Config{Node: crdt.NodeID{2}})
-	m.Step(0, Opened{flat{}, crdt.Vector{}})
+	m.Step(0, Opened{flat{}, flat{}.Past(nil)})
 	meet(m, 0, 1, Instance{1}, crdt.Vector{})
 	stamp, _ := meet(m, 0, 2, Instance{2}, crdt.Vector{})
 	have := encodeHave(1, manyEntries(0, 1).Entries())

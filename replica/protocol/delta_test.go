@@ -225,8 +225,9 @@ func TestWritersAreSplitIntoFrames(t *testing.T) {
 	for range EncodeWriters(7, nil, certificate) {
 		t.Error("a frame without records")
 	}
-	known := []crdt.WriterID{recs[1].Writer, recs[2].Writer}
-	if left := Unintroduced(slices.Clone(recs[:4]), known); len(left) != 2 || left[1] != recs[3] {
+	ws := []crdt.WriterID{recs[0].Writer, recs[1].Writer, recs[2].Writer, recs[3].Writer}
+	known := ws[1:3]
+	if left := Unintroduced(slices.Clone(ws), known); len(left) != 2 || left[1] != ws[3] {
 		t.Errorf("%d are left to introduce", len(left))
 	}
 }

@@ -37,6 +37,14 @@ func (na namer) vector(v crdt.Vector) string {
 	return na.entries(v.Entries())
 }
 
+// past shows the expanded vector.
+func (na namer) past(p *crdt.Past) string {
+	if p == nil {
+		return "nil"
+	}
+	return na.vector(p.Expand())
+}
+
 func (na namer) entries(es []crdt.Dot) string {
 	parts := make([]string, len(es))
 	for i, e := range es {
@@ -102,16 +110,16 @@ func (na namer) event(ev Event) string {
 	case Flushed:
 		return fmt.Sprintf("Flushed %d", ev.Link)
 	case Opened:
-		return fmt.Sprintf("Opened %s %s", ev.Namespace.Name(), na.vector(ev.Durable))
+		return fmt.Sprintf("Opened %s %s", ev.Namespace.Name(), na.past(ev.Durable))
 	case Closed:
 		return "Closed " + ev.Namespace
 	case Durable:
-		return fmt.Sprintf("Durable %s %s", ev.Namespace, na.vector(ev.Vector))
+		return fmt.Sprintf("Durable %s %s", ev.Namespace, na.past(ev.Past))
 	case Built:
 		return fmt.Sprintf("Built job=%d to=%s introduced=%s%s", ev.Job, na.vector(ev.To),
 			na.writers(ev.Introduced), describeError(ev.Err))
 	case Applied:
-		return fmt.Sprintf("Applied job=%d durable=%s%s", ev.Job, na.vector(ev.Durable), describeError(ev.Err))
+		return fmt.Sprintf("Applied job=%d durable=%s%s", ev.Job, na.past(ev.Durable), describeError(ev.Err))
 	case Learned:
 		return fmt.Sprintf("Learned job=%d%s", ev.Job, describeError(ev.Err))
 	case Revoked:
@@ -132,10 +140,10 @@ func (na namer) effect(e Effect) string {
 	case Send:
 		return fmt.Sprintf("Send %d %s", e.Link, na.message(e.Frame.buf[stampRoom:]))
 	case Introduce:
-		return fmt.Sprintf("Introduce %d ns=%d %s", e.Link, e.Number, na.records(e.Records))
+		return fmt.Sprintf("Introduce %d ns=%d %s", e.Link, e.Number, na.records(e.Namespace.(*simSpace).recordsOf(e.Writers)))
 	case Build:
 		return fmt.Sprintf("Build job=%d link=%d ns=%d epoch=%d from=%s told=%s introduced=%s", e.Job, e.Link,
-			e.Number, e.Epoch, na.vector(e.From), na.vector(e.Told), na.writers(e.Introduced)) + na.spares(e)
+			e.Number, e.Epoch, na.past(e.From), na.vector(e.Told), na.writers(e.Introduced)) + na.spares(e)
 	case Cancel:
 		return fmt.Sprintf("Cancel job=%d", e.Job)
 	case Apply:

@@ -19,22 +19,22 @@ type Send struct {
 	Frame Frame
 }
 
-// Introduce queues Writers frames (EncodeWriters) with the given records, in
-// this order, on a link.
+// Introduce queues Writers frames (EncodeWriters) with the records of the given
+// writers, in this order, on a link.
 type Introduce struct {
 	Link      LinkID
 	Namespace Namespace
 	// Number is how the frames name the namespace.
 	Number  uint64
-	Records []*crdt.WriterRecord
+	Writers []crdt.WriterID
 }
 
 // Build has a delta sent on a link. The job
 //
 //  1. takes a snapshot of Namespace (which covers Told, since Told was durable)
 //     and waits until the snapshot is durable;
-//  2. queues Writers frames with the records of Since(snapshot's vector, From)
-//     whose writers are not in Introduced (Unintroduced);
+//  2. queues Writers frames with the records of the writers that the snapshot
+//     covers since From, and that are not in Introduced (Unintroduced);
 //  3. queues the Delta frames (NewDeltaEncoder) of the records that changed
 //     since From (or since what Base says, if Spares is set), the last with the
 //     snapshot's vector in normal form;
@@ -53,8 +53,8 @@ type Build struct {
 	Namespace Namespace
 	Number    uint64
 	Epoch     uint64
-	// From is what the peer is believed to cover, expanded.
-	From crdt.Vector
+	// From is what the peer is believed to cover.
+	From *crdt.Past
 	// Told is what the peer was told that we cover, in no special form.
 	Told crdt.Vector
 	// Introduced are writers whose records were sent already, ordered.
@@ -74,22 +74,21 @@ type Build struct {
 
 // Base returns what the delta of a snapshot is built from, in the place of
 // From, and, unless that is From, what the delta brings: for DeltaEncoder's
-// Bring. The vector and the floor are the snapshot's, the vector expanded. If
-// ok is false there is no such delta: the job ends with Withheld, and nothing
-// is sent.
-func (b *Build) Base(vector, floor crdt.Vector) (base, brings crdt.Vector, ok bool) {
+// Bring. The past and the floor are the snapshot's. If ok is false there is no
+// such delta: the job ends with Withheld, and nothing is sent.
+//
+// In place of From the base is all that others wrote, and From of what Node
+// did. Parents are of one node, so that is closed as both are.
+func (b *Build) Base(past *crdt.Past, floor crdt.Vector) (base *crdt.Past, brings crdt.Vector, ok bool) {
 	if !b.Spares {
 		return b.From, nil, true
 	}
 	brings = crdt.Vector{}
 	assumed := false
-	for w, seq := range vector {
-		if b.From[w] >= seq {
-			continue
-		}
-		switch n, known := b.Namespace.NodeOf(w); {
+	for _, v := range past.Beyond(b.From) {
+		switch n, known := b.Namespace.NodeOf(v.Writer); {
 		case known && n == b.Node:
-			brings[w] = b.From[w] + 1
+			brings[v.Writer] = v.After + 1
 		case known && hasNode(b.Spared, n):
 			assumed = true
 		default:
@@ -99,10 +98,11 @@ func (b *Build) Base(vector, floor crdt.Vector) (base, brings crdt.Vector, ok bo
 	if !assumed {
 		return b.From, nil, true
 	}
-	base = vector.Clone()
-	for w, first := range brings {
-		if base[w] = first - 1; first == 1 {
-			delete(base, w)
+	base = past.Clone()
+	base.Meet(b.From)
+	for w, seq := range past.Normal() {
+		if n, _ := b.Namespace.NodeOf(w); n != b.Node {
+			base.Advance(w, seq)
 		}
 	}
 	return base, brings, len(brings) > 0 && base.CoversAll(floor)

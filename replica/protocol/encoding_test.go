@@ -55,17 +55,17 @@ func TestASharedDeltaHasTheBytesOfItsOwn(t *testing.T) {
 }
 
 func TestBuildsOfTheSameRecords(t *testing.T) {
-	ns, other := &simSpace{}, &simSpace{name: "other"}
-	a := Build{Namespace: ns, From: sampleVector(), Told: sampleVector(), Epoch: 1, Number: 2, Job: 3}
-	same := Build{Namespace: ns, From: sampleVector()}
+	ns, other := &simSpace{lineage: &crdt.Lineage{}}, &simSpace{name: "other"}
+	a := Build{Namespace: ns, From: ns.Past(sampleVector()), Told: sampleVector(), Epoch: 1, Number: 2, Job: 3}
+	same := Build{Namespace: ns, From: ns.Past(sampleVector())}
 	if !a.SameRecords(&same) {
 		t.Error("what is in the head alone tells deltas apart")
 	}
 	for i, b := range []Build{
-		{Namespace: other, From: sampleVector()},
-		{Namespace: ns, From: crdt.Vector{sampleWriter(1): 7}},
-		{Namespace: ns, From: sampleVector(), Spares: true},
-		{Namespace: ns, From: sampleVector(), Reconciles: true},
+		{Namespace: other, From: ns.Past(sampleVector())},
+		{Namespace: ns, From: ns.Past(crdt.Vector{sampleWriter(1): 7})},
+		{Namespace: ns, From: ns.Past(sampleVector()), Spares: true},
+		{Namespace: ns, From: ns.Past(sampleVector()), Reconciles: true},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			if a.SameRecords(&b) {

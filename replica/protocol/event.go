@@ -17,17 +17,11 @@ type Event interface{ event() }
 // Namespace is an open namespace of the local store, and answers questions of
 // lineage. Answers cover at least what the last Durable event covered. It must
 // be safe for use from any goroutine; Step calls it, so it must not block on
-// anything that waits for Step. Results are the caller's, records are not to
-// be modified.
+// anything that waits for Step. Results are the caller's.
 type Namespace interface {
 	Name() string
-	// Expand adds the entries that v's entries imply.
-	Expand(v crdt.Vector) crdt.Vector
-	// Normalize leaves out the entries that others imply.
-	Normalize(v crdt.Vector) crdt.Vector
-	// Since returns the records of the writers that v covers and since does
-	// not, parents before children.
-	Since(v, since crdt.Vector) []*crdt.WriterRecord
+	// Past returns all that v covers and implies, of one Lineage always.
+	Past(v crdt.Vector) *crdt.Past
 	// NodeOf returns the node that w is a run of.
 	NodeOf(w crdt.WriterID) (crdt.NodeID, bool)
 }
@@ -69,23 +63,22 @@ type Received struct {
 // in place of queueing up before a slow peer.
 type Flushed struct{ Link LinkID }
 
-// Opened says that a namespace is here, and what its durable vector is,
-// expanded. It comes at the start for each namespace that exists (before any
+// Opened says that a namespace is here, and what is durable of it. It comes at the start for each namespace that exists (before any
 // LinkUp, so that Hello names them), and for each that is created later.
 type Opened struct {
 	Namespace Namespace
-	Durable   crdt.Vector
+	Durable   *crdt.Past
 }
 
 // Closed says that a namespace was dropped. Its name may be opened again.
 type Closed struct{ Namespace string }
 
-// Durable says that the namespace's durable vector advanced to cover Vector,
-// which is expanded, and may leave out what did not change. Only the latest
-// matters: an executor that is behind posts one event for many commits.
+// Durable says that more of the namespace is durable: all that Past covers.
+// Only the latest matters: an executor that is behind posts one event for many
+// commits.
 type Durable struct {
 	Namespace string
-	Vector    crdt.Vector
+	Past      *crdt.Past
 }
 
 // Built ends a Build: exactly one for each, cancelled or not, unless its
@@ -113,8 +106,8 @@ type Built struct {
 // cancelled, or whose namespace is Closed; one that comes does no harm.
 type Applied struct {
 	Job JobID
-	// Durable is the namespace's durable vector after it, expanded.
-	Durable crdt.Vector
+	// Durable is what is durable of the namespace after it.
+	Durable *crdt.Past
 	// Err says why nothing of the delta was applied. If only a faulty peer
 	// causes it (see ErrMalformed) the link is closed, else the delta is
 	// refused, and asked for again later.
@@ -125,8 +118,8 @@ type Applied struct {
 // unless its namespace is Closed; one that comes late does no harm.
 type Reconciled struct {
 	Job JobID
-	// Durable is the namespace's durable vector after it, expanded.
-	Durable crdt.Vector
+	// Durable is what is durable of the namespace after it.
+	Durable *crdt.Past
 	// Err says why nothing was merged. If only a faulty peer causes it the
 	// link is closed.
 	Err error

@@ -20,8 +20,8 @@ type arrival struct {
 	deltaHead
 	body  []byte
 	to    crdt.Vector // the sender's vector
+	past  *crdt.Past  // what that covers, as far as its writers are known
 	total crdt.Vector // the sender's floor
-	news  crdt.Vector // what it covers, or brings, that was not durable here
 	came  int64
 }
 
@@ -29,40 +29,35 @@ func (m *Machine) arrived(s *session, d deltaHead, body []byte) *arrival {
 	a := &arrival{deltaHead: d, body: body, came: m.now}
 	if d.last {
 		a.to, a.total = s.theirs.Clone(), s.floor
-		a.news = a.of(s.missing)
+		a.past = s.space.ns.Past(a.to)
 	}
 	return a
 }
 
-// of returns the entries that the delta itself brings.
-func (a *arrival) of(missing crdt.Vector) crdt.Vector {
-	news := crdt.Vector{}
-	for w, seq := range missing {
-		if a.deltaHead.brings == nil || a.deltaHead.brings[w] > 0 {
-			news[w] = seq
+// has reports whether the delta itself brings (w, seq), unless that was durable
+// here before. It is to be asked of what came whole.
+func (a *arrival) has(w crdt.WriterID, seq uint64) bool {
+	return (a.deltaHead.brings == nil || a.deltaHead.brings[w] > 0) && a.past.Seq(w) >= seq
+}
+
+// needs returns what the delta builds on that is not durable here.
+func (s *session) needs(a *arrival) (needed []crdt.Dot) {
+	for _, v := range a.past.Beyond(s.space.own) {
+		seq := v.Last
+		if first := a.deltaHead.brings[v.Writer]; first > 0 {
+			seq = min(seq, first-1)
+		}
+		if v.After < seq {
+			needed = append(needed, crdt.Dot{Writer: v.Writer, Seq: seq})
 		}
 	}
-	return news
+	return needed
 }
 
 // early reports whether something that a delta builds on is not durable here,
 // or not known to be while writer records of its sender are checked.
 func (s *session) early(a *arrival) bool {
-	if a.deltaHead.brings == nil {
-		return false
-	}
-	if s.learning > 0 {
-		return true
-	}
-	for w, seq := range s.space.ns.Expand(a.to) {
-		if first := a.deltaHead.brings[w]; first > 0 {
-			seq = min(seq, first-1)
-		}
-		if s.space.own[w] < seq {
-			return true
-		}
-	}
-	return false
+	return a.deltaHead.brings != nil && (s.learning > 0 || len(s.needs(a)) > 0)
 }
 
 // hold keeps a frame until what it builds on is here.
@@ -123,14 +118,11 @@ func (m *Machine) checkHeld(sp *space) {
 // of something that is coming. What is held as well is neither: two deltas of
 // several transactions each can build on each other.
 func (m *Machine) awaits(s *session, a *arrival) bool {
-	for w, seq := range s.space.ns.Expand(a.to) {
-		if first := a.deltaHead.brings[w]; first > 0 {
-			seq = min(seq, first-1)
-		}
-		if s.space.own[w] >= seq || s.space.applies(w, seq) {
+	for _, d := range s.needs(a) {
+		if s.space.applies(d.Writer, d.Seq) {
 			continue
 		}
-		n, ok := s.space.ns.NodeOf(w)
+		n, ok := s.space.ns.NodeOf(d.Writer)
 		if !ok || !slices.ContainsFunc(s.space.sessions, func(o *session) bool { return o.link.peer == n && o.receiving != nil }) {
 			return false
 		}
@@ -166,7 +158,8 @@ func (m *Machine) askToSpare(s *session, a *arrival) {
 func (m *Machine) repeated(s *session, a *arrival) (nodes []crdt.NodeID) {
 	for _, w := range writersOf(a.body) {
 		n, ok := s.space.ns.NodeOf(w)
-		if seq := s.missing[w]; ok && n != s.link.peer && n != m.node && (seq == 0 || s.space.brings(w, seq)) {
+		seq := a.past.Seq(w)
+		if here := s.space.own.Seq(w) >= seq || s.space.brings(w, seq); ok && here && n != s.link.peer && n != m.node {
 			nodes = withNode(nodes, n)
 		}
 	}

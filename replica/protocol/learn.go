@@ -1,7 +1,5 @@
 package protocol
 
-import "github.com/anabranch-db/anabranch/crdt"
-
 // This file keeps the rules of learning writer records. They travel ahead of
 // what mentions their writers, so that vectors can be expanded: one that names
 // an unknown writer counts for less than it covers, and a delta built then
@@ -39,22 +37,13 @@ func (m *Machine) learned(ev Learned) {
 	}
 	for _, j := range s.space.coming {
 		if j.s == s {
-			j.came.news = j.came.of(s.space.behind(j.came.to))
+			j.came.past = s.space.ns.Past(j.came.to)
 		}
 	}
 	for _, a := range s.held {
-		a.news = a.of(s.space.behind(a.to))
+		a.past = s.space.ns.Past(a.to)
 	}
 	m.deliver(s.space)
 	m.tend(s)
 	m.pull(s.space)
-}
-
-// behind returns what to covers beyond what is durable here.
-func (sp *space) behind(to crdt.Vector) crdt.Vector {
-	v := crdt.Vector{}
-	for _, e := range sp.own.Behind(sp.ns.Expand(to)) {
-		v[e.Writer] = e.Seq
-	}
-	return v
 }

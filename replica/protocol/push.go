@@ -18,11 +18,8 @@ func (m *Machine) mayPush(s *session) bool {
 	if s.spares == nil {
 		return true
 	}
-	for w, seq := range s.space.normal {
-		if s.known[w] >= seq {
-			continue
-		}
-		if n, ok := s.space.ns.NodeOf(w); !ok || n != m.node && !s.spares.has(n) {
+	for _, e := range s.known.Behind(s.space.own) {
+		if n, ok := s.space.ns.NodeOf(e.Writer); !ok || n != m.node && !s.spares.has(n) {
 			return false
 		}
 	}
@@ -77,14 +74,12 @@ func (m *Machine) built(ev Built) {
 	same := j.generation == s.generation
 	if same {
 		s.knownLent = false
-		for _, w := range ev.Introduced {
-			s.introduced = withWriter(s.introduced, w)
-		}
+		s.introduced = s.withIntroduced(ev.Introduced)
 	}
 	switch {
 	case ev.Err == nil && ev.Withheld:
 		s.live = false // until it is level again: it asks for what it is told of
-		m.advance(s.space, s.space.ns.Expand(ev.To))
+		m.advance(s.space, s.space.ns.Past(ev.To))
 		m.tendAll(s.space)
 	case ev.Err == nil && ev.Offered:
 		m.offered(s, ev.To)
@@ -100,16 +95,16 @@ func (m *Machine) built(ev Built) {
 
 // delivered takes note of a delta that was sent whole.
 func (m *Machine) delivered(s *session, to crdt.Vector, same bool) {
-	expanded := s.space.ns.Expand(to)
+	past := s.space.ns.Past(to)
 	if s.told != nil {
 		s.told.Join(to)
 	}
 	if same {
-		s.learnt(expanded)
+		s.learnt(past)
 		s.live = true
 	}
 	s.withdrawn = 0
-	m.advance(s.space, expanded) // the snapshot was durable
+	m.advance(s.space, past) // the snapshot was durable
 	m.tendAll(s.space)
 }
 
@@ -153,11 +148,20 @@ func joined(a, b crdt.Vector) crdt.Vector {
 	return a
 }
 
-// withWriter returns a copy of an ordered list with w in it.
-func withWriter(list []crdt.WriterID, w crdt.WriterID) []crdt.WriterID {
-	i, found := slices.BinarySearchFunc(list, w, crdt.WriterID.Compare)
-	if found {
-		return list
+// vectorOf returns the vector of some entries.
+func vectorOf(entries []crdt.Dot) crdt.Vector {
+	v := make(crdt.Vector, len(entries))
+	for _, e := range entries {
+		v[e.Writer] = e.Seq
 	}
-	return slices.Insert(slices.Clone(list), i, w)
+	return v
+}
+
+// withIntroduced returns introduced, which it leaves as it is, with more
+// writers, and without those that the peer covers by now.
+func (s *session) withIntroduced(more []crdt.WriterID) []crdt.WriterID {
+	list := slices.Concat(s.introduced, more)
+	list = slices.DeleteFunc(list, func(w crdt.WriterID) bool { return s.known.Seq(w) > 0 })
+	slices.SortFunc(list, crdt.WriterID.Compare)
+	return slices.Compact(list)
 }

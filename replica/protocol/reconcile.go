@@ -73,9 +73,8 @@ func (m *Machine) reconciling(l *link, number uint64) (*session, error) {
 // offered takes note of a Source that was sent. Nothing is pushed to the peer
 // before it is level again.
 func (m *Machine) offered(s *session, snapshot crdt.Vector) {
-	expanded := s.space.ns.Expand(snapshot)
-	s.offered, s.live = expanded, false
-	m.advance(s.space, expanded) // the snapshot was durable
+	s.offered, s.live = s.space.ns.Past(snapshot), false
+	m.advance(s.space, s.offered) // the snapshot was durable
 	m.tendAll(s.space)
 }
 

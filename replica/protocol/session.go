@@ -34,8 +34,8 @@ type session struct {
 	peerNumber uint64          // its number, 0: not announced
 	theirs     crdt.Vector     // what its frames add up to; nil: nothing
 	floor      crdt.Vector     // its floor, as its deltas told
-	missing    crdt.Vector     // what of theirs, expanded, is not durable here
-	known      crdt.Vector     // expanded: theirs, and what deltas bring it to
+	missing    crdt.Vector     // the entries of theirs that are not durable here
+	known      *crdt.Past      // theirs, and what deltas bring it to
 	knownLent  bool            // a Build reads known; it is not to be changed
 	generation int             // counts when known was begun anew
 	sendEpoch  uint64          // what a delta to it must name
@@ -52,9 +52,9 @@ type session struct {
 	building  *job
 	comparing *job // our snapshot is compared with the peer's
 	run       uint64
-	answering *job        // a compare of the peer is answered
-	offered   crdt.Vector // expanded: of the snapshot that it may compare with; nil: none
-	receiving *job        // a delta of which the last frame did not come yet
+	answering *job       // a compare of the peer is answered
+	offered   *crdt.Past // of the snapshot that it may compare with; nil: none
+	receiving *job       // a delta of which the last frame did not come yet
 	learning  int
 	held      []*arrival // frames of deltas that wait for what they build on
 
@@ -140,15 +140,15 @@ func (m *Machine) numbered(l *link, number uint64) (*session, error) {
 }
 
 // learnt adds to what the peer covers, or will.
-func (s *session) learnt(v crdt.Vector) {
+func (s *session) learnt(p *crdt.Past) {
 	if s.knownLent {
 		s.known, s.knownLent = s.known.Clone(), false
 	}
-	s.known.Join(v)
+	s.known.Join(p)
 }
 
 // level reports whether the peer is known to cover all that is durable here.
-func (s *session) level() bool { return s.known.CoversAll(s.space.normal) }
+func (s *session) level() bool { return s.known.Includes(s.space.own) }
 
 func (m *Machine) cancelBuild(s *session) {
 	if j := s.building; j != nil && !j.cancelled {

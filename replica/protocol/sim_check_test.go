@@ -9,15 +9,15 @@ func (n *simNode) checkMachine() {
 		return
 	}
 	for _, sp := range n.m.spaces {
-		if w.rng.IntN(4) == 0 && !sp.normal.Equal(sp.ns.Normalize(sp.own)) {
-			w.failf("%s: normal form %s of %s", n.name(), w.namer.vector(sp.normal), w.namer.vector(sp.own))
+		if w.rng.IntN(4) == 0 && !sp.normal.Equal(sp.own.Normal()) {
+			w.failf("%s: normal form %s of %s", n.name(), w.namer.vector(sp.normal), w.namer.past(sp.own))
 		}
 		for _, s := range sp.sessions {
 			if s.ended || s.space != sp {
 				w.failf("%s: a session that has ended is kept", n.name())
 			}
 			for wr, seq := range s.missing {
-				if sp.own[wr] >= seq {
+				if sp.own.Seq(wr) >= seq {
 					w.failf("%s: %s:%d is not missing", n.name(), w.namer.writer(wr), seq)
 				}
 			}
@@ -33,7 +33,7 @@ func (n *simNode) checkMachine() {
 		}
 	}
 	for _, b := range n.builds {
-		if !b.b.Told.Equal(b.told) || !b.b.From.Equal(b.from) {
+		if !b.b.Told.Equal(b.told) || !b.b.From.Expand().Equal(b.from) {
 			w.failf("%s: told or known changed while a delta was built", n.name())
 		}
 	}
@@ -125,7 +125,7 @@ func (n *simNode) checkIdle() {
 		if sp.fetch != nil || sp.nextAt != 0 || sp.heldAt != 0 || len(sp.coming) > 0 {
 			n.world.failf("%s: %s still fetches", n.name(), sp.name)
 		}
-		if !sp.own.Equal(n.spaces[sp.name].visible.Vector()) {
+		if !sp.own.Expand().Equal(n.spaces[sp.name].visible.Vector()) {
 			n.world.failf("%s: %s is behind its store", n.name(), sp.name)
 		}
 	}

@@ -72,11 +72,11 @@ func (n *simNode) execute(e Effect) {
 		}
 	case Introduce:
 		l, end := n.linkOf(e.Link)
-		for f := range EncodeWriters(e.Number, e.Records, func(crdt.NodeID) []byte { return nil }) {
+		for f := range EncodeWriters(e.Number, e.Namespace.(*simSpace).recordsOf(e.Writers), func(crdt.NodeID) []byte { return nil }) {
 			l.queue(end, simFrame{frame: f, machine: true})
 		}
 	case Build:
-		n.builds = append(n.builds, &simBuild{node: n, b: e, told: e.Told.Clone(), from: e.From.Clone()})
+		n.builds = append(n.builds, &simBuild{node: n, b: e, told: e.Told.Clone(), from: e.From.Expand()})
 	case Cancel:
 		n.cancel(e.Job)
 	case Apply:
@@ -150,14 +150,14 @@ func (n *simNode) restart(restore bool) {
 				to = sp.older
 			}
 			sp.crash(to)
-			n.step(Opened{n.spaces[name], n.spaces[name].disk.Vector()})
+			n.step(Opened{n.spaces[name], n.spaces[name].durable()})
 		}
 	}
 }
 
 func (n *simNode) open(name string) {
 	n.spaces[name] = n.newSpace(name)
-	n.step(Opened{n.spaces[name], crdt.Vector{}})
+	n.step(Opened{n.spaces[name], n.spaces[name].Past(nil)})
 }
 
 func (n *simNode) drop(name string) {
@@ -218,27 +218,24 @@ func (b *simBuild) start(sp *simSpace) {
 	if behind := b.vector.Behind(sp.Expand(b.b.Told)); len(behind) > 0 {
 		w.failf("%s: told %v, which the snapshot does not cover", b.node.name(), behind)
 	}
-	base, brings, ok := b.b.Base(b.vector, nil)
-	b.built.To, b.built.Withheld = sp.Normalize(b.vector), !ok
+	base, brings, ok := b.b.Base(sp.Past(b.vector), nil)
+	b.built.To, b.built.Withheld = sp.Past(b.vector).Normal(), !ok
 	if !ok {
 		w.stats.withheld++
 		return
 	}
-	recs := Unintroduced(sp.Since(b.vector, b.b.From), b.b.Introduced)
-	for f := range EncodeWriters(b.b.Number, recs, func(crdt.NodeID) []byte { return nil }) {
+	b.built.Introduced = Unintroduced(sp.Past(b.vector).Since(b.b.From), b.b.Introduced)
+	for f := range EncodeWriters(b.b.Number, sp.recordsOf(b.built.Introduced), func(crdt.NodeID) []byte { return nil }) {
 		b.frames = append(b.frames, simFrame{frame: f})
 	}
-	for _, rec := range recs {
-		b.built.Introduced = append(b.built.Introduced, rec.Writer)
-	}
-	truth := &simTruth{from: base.Clone(), to: b.vector}
+	truth := &simTruth{from: base.Expand(), to: b.vector}
 	enc := NewDeltaEncoder(b.b, func(f Frame) error {
 		b.frames = append(b.frames, simFrame{frame: f, truth: truth})
 		return nil
 	})
 	enc.target = w.target
 	enc.Bring(brings)
-	for _, e := range sp.visible.Delta(base).Entries {
+	for _, e := range sp.visible.Delta(truth.from).Entries {
 		must(w, enc.Add(e))
 	}
 	must(w, enc.Finish(b.built.To, nil))
@@ -288,7 +285,7 @@ func (q *simQueue) learn(body []byte) error {
 	_, recs, err := DecodeWriters(body)
 	for _, rec := range recs {
 		if err == nil {
-			err = q.sp.lineage.Add(rec)
+			err = q.sp.learn(rec)
 		}
 	}
 	return err
@@ -336,7 +333,7 @@ func (q *simQueue) merge(a *Apply, truth *simTruth) error {
 	w.stats.count(q.entries, before)
 	err := sp.visible.Merge(crdt.Delta{
 		From: truth.from, To: a.To, Entries: q.entries,
-		Writers: sp.lineage.Since(to, before),
+		Writers: sp.recordsOf(sp.Past(to).Since(sp.Past(before))),
 	})
 	if err != nil {
 		w.failf("%s: merge: %v", q.node.name(), err)

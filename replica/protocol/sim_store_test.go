@@ -12,6 +12,7 @@ type simSpace struct {
 	visible *crdt.Replica
 	disk    *crdt.Replica
 	lineage *crdt.Lineage // of visible, and what was learned
+	records map[crdt.WriterID]*crdt.WriterRecord
 	closed  bool
 	dirty   bool      // disk advanced and the machine was not told
 	waiting []Applied // until disk covers what they applied
@@ -23,7 +24,7 @@ type simSpace struct {
 func (n *simNode) newSpace(name string) *simSpace {
 	sp := &simSpace{name: name, node: n, visible: crdt.NewReplica(n.id, n.world.newWriter(n))}
 	sp.disk = sp.visible.Clone()
-	sp.lineage = sp.visible.Lineage().Clone()
+	sp.lineage, sp.records = &crdt.Lineage{}, map[crdt.WriterID]*crdt.WriterRecord{}
 	return sp
 }
 
@@ -32,7 +33,10 @@ func (sp *simSpace) crash(to *crdt.Replica) {
 	sp.closed = true // for what still holds the old run
 	fresh := &simSpace{name: sp.name, node: sp.node, visible: to.Clone(), disk: to.Clone(), older: to}
 	fresh.visible.Restart(sp.node.world.newWriter(sp.node))
-	fresh.lineage = fresh.visible.Lineage().Clone()
+	fresh.lineage, fresh.records = &crdt.Lineage{}, map[crdt.WriterID]*crdt.WriterRecord{}
+	for _, rec := range fresh.visible.Delta(nil).Writers {
+		must(sp.node.world, fresh.learn(rec))
+	}
 	sp.node.spaces[sp.name] = fresh
 }
 
@@ -40,17 +44,31 @@ func (sp *simSpace) sync() {
 	sp.older, sp.disk, sp.dirty = sp.disk, sp.visible.Clone(), true
 	sp.synced = sp.changes
 	for _, a := range sp.waiting {
-		a.Durable = sp.disk.Vector()
+		a.Durable = sp.durable()
 		sp.node.post(a)
 	}
 	sp.waiting = nil
 }
 
-func (sp *simSpace) Name() string                        { return sp.name }
-func (sp *simSpace) Expand(v crdt.Vector) crdt.Vector    { return sp.lineage.Expand(v) }
-func (sp *simSpace) Normalize(v crdt.Vector) crdt.Vector { return sp.lineage.Normalize(v) }
-func (sp *simSpace) Since(v, since crdt.Vector) []*crdt.WriterRecord {
-	return sp.lineage.Since(v, since)
+func (sp *simSpace) Name() string                     { return sp.name }
+func (sp *simSpace) Past(v crdt.Vector) *crdt.Past    { return sp.lineage.Past(v) }
+func (sp *simSpace) Expand(v crdt.Vector) crdt.Vector { return sp.Past(v).Expand() }
+func (sp *simSpace) durable() *crdt.Past              { return sp.Past(sp.disk.Vector()) }
+
+// learn keeps a record.
+func (sp *simSpace) learn(rec *crdt.WriterRecord) error {
+	if err := sp.lineage.Add(rec); err != nil {
+		return err
+	}
+	sp.records[rec.Writer] = rec
+	return nil
+}
+
+func (sp *simSpace) recordsOf(ws []crdt.WriterID) (recs []*crdt.WriterRecord) {
+	for _, w := range ws {
+		recs = append(recs, sp.records[w])
+	}
+	return recs
 }
 
 func (sp *simSpace) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) {
@@ -83,10 +101,8 @@ func (sp *simSpace) write(keys []crdt.Key, remove bool, value []byte) {
 		w.failf("write: %v", err)
 	}
 	sp.changes++
-	if rec := sp.visible.Lineage().Get(dot.Writer); rec != nil {
-		if err := sp.lineage.Add(rec); err != nil {
-			w.failf("own writer: %v", err)
-		}
+	if err := sp.learn(sp.visible.WriterRecord(dot.Writer)); err != nil {
+		w.failf("own writer: %v", err)
 	}
 }
 

@@ -115,7 +115,7 @@ func (w *simWorld) copyNode(of *simNode) {
 	for _, name := range w.names {
 		if sp := of.spaces[name]; sp != nil {
 			(&simSpace{name: name, node: n}).crash(sp.disk)
-			n.step(Opened{n.spaces[name], n.spaces[name].disk.Vector()})
+			n.step(Opened{n.spaces[name], n.spaces[name].durable()})
 		}
 	}
 }
@@ -244,7 +244,7 @@ func (w *simWorld) do(mv move) {
 		mv.sp.sync()
 	case moveDurable:
 		mv.sp.dirty = false
-		n.step(Durable{mv.sp.name, mv.sp.disk.Vector()})
+		n.step(Durable{mv.sp.name, mv.sp.durable()})
 	case movePost:
 		ev := n.posts[mv.i]
 		n.posts = append(n.posts[:mv.i:mv.i], n.posts[mv.i+1:]...)

@@ -13,13 +13,13 @@ import (
 type space struct {
 	ns     Namespace
 	name   string
-	own    crdt.Vector // the durable vector, expanded
+	own    *crdt.Past  // what is durable
 	normal crdt.Vector // own in normal form; replaced, never changed
 	// mine are the entries of normal that are of this node's writers. Who
 	// covers them covers all that this node wrote.
 	mine     crdt.Vector
-	others   crdt.Vector // expanded: what some peer told that it covers
-	advances int         // counts the changes of own
+	others   *crdt.Past // what some peer told that it covers
+	advances int        // counts the changes of own
 
 	sessions []*session // in the order in which they began
 	fetch    *fetch     // the one Want that is answered now
@@ -49,7 +49,7 @@ func (m *Machine) opened(ev Opened) {
 	if ok {
 		panic(fmt.Sprintf("protocol: namespace %q was opened twice", name))
 	}
-	sp := &space{ns: ev.Namespace, name: name, own: crdt.Vector{}, normal: crdt.Vector{}, mine: crdt.Vector{}, others: crdt.Vector{}}
+	sp := &space{ns: ev.Namespace, name: name, own: ev.Namespace.Past(nil), normal: crdt.Vector{}, mine: crdt.Vector{}, others: ev.Namespace.Past(nil)}
 	m.advance(sp, ev.Durable)
 	m.spaces = slices.Insert(m.spaces, i, sp)
 	for _, l := range slices.Clone(m.links) {
@@ -87,7 +87,7 @@ func (m *Machine) closed(name string) {
 
 // durable takes note of what became durable here, and tells peers.
 func (m *Machine) durable(ev Durable) {
-	if sp := m.space(ev.Namespace); sp != nil && m.advance(sp, ev.Vector) {
+	if sp := m.space(ev.Namespace); sp != nil && m.advance(sp, ev.Past) {
 		m.tendAll(sp)
 	}
 }
@@ -101,30 +101,28 @@ func (m *Machine) tendAll(sp *space) {
 	m.pull(sp)
 }
 
-// advance joins v into the durable vector, and reports whether that changed.
-//
-// The normal form of the whole is that of the old normal form and the changed
-// entries. Whatever implies a changed entry is itself changed, since a closed
-// vector that had it before would have had the entry as well. And an unchanged
-// entry is implied either by a changed one, or by one that implied it before.
-func (m *Machine) advance(sp *space, v crdt.Vector) bool {
-	changed := sp.own.Behind(v)
+// advance joins p into what is durable, and reports whether that changed.
+func (m *Machine) advance(sp *space, p *crdt.Past) bool {
+	changed := sp.own.Behind(p)
 	if len(changed) == 0 {
 		return false
 	}
-	normal := sp.normal.Clone()
+	began := slices.ContainsFunc(changed, func(e crdt.Dot) bool { return sp.own.Seq(e.Writer) == 0 })
+	sp.own.Join(p)
+	if began {
+		sp.normal = sp.own.Normal()
+	} else { // what more of a writer implies is what some of it did
+		sp.normal = joined(sp.normal, vectorOf(changed))
+	}
 	for _, e := range changed {
-		sp.own.Advance(e.Writer, e.Seq)
-		normal.Advance(e.Writer, e.Seq)
 		if n, ok := sp.ns.NodeOf(e.Writer); ok && n == m.node {
 			sp.mine.Advance(e.Writer, e.Seq)
 		}
 	}
-	sp.normal = sp.ns.Normalize(normal)
 	sp.advances++
 	maps.DeleteFunc(sp.mine, func(w crdt.WriterID, _ uint64) bool { return sp.normal[w] == 0 })
 	for _, s := range sp.sessions {
-		maps.DeleteFunc(s.missing, func(w crdt.WriterID, seq uint64) bool { return sp.own[w] >= seq })
+		maps.DeleteFunc(s.missing, func(w crdt.WriterID, seq uint64) bool { return sp.own.Seq(w) >= seq })
 	}
 	return true
 }

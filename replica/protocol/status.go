@@ -28,9 +28,10 @@ type SessionStatus struct {
 	// Met is whether both sides know what the other covers. If not, what
 	// follows says nothing.
 	Met bool
-	// PeerLacks and Lacking count the writers of which one side has more than
-	// the other: the peer lacks, and this node. Deltas under way count as
-	// arrived for the peer, and as lacking here until they are durable.
+	// PeerLacks and Lacking count the entries, of vectors in normal form, of
+	// which one side has more than the other: the peer lacks, and this node.
+	// Deltas under way count as arrived for the peer, and as lacking here until
+	// they are durable.
 	PeerLacks, Lacking int
 	// Live is whether this node's commits are pushed.
 	Live bool
@@ -56,15 +57,14 @@ func (m *Machine) Links() []LinkStatus {
 	return out
 }
 
-// Coverage is what peers have of a namespace, in expanded vectors, which are
-// the caller's.
+// Coverage is what peers have of a namespace. Its pasts are the caller's.
 type Coverage struct {
 	// Linked is how many peers are linked that take the namespace, and Least
 	// what all of them cover, or will when the deltas under way arrive.
 	Linked int
-	Least  crdt.Vector
+	Least  *crdt.Past
 	// Some is what at least one peer has told that it covers, linked or not.
-	Some crdt.Vector
+	Some *crdt.Past
 }
 
 // Coverage returns what peers have of a namespace. Like Step it is for the
@@ -81,7 +81,7 @@ func (m *Machine) Coverage(namespace string) (c Coverage) {
 		}
 		known := s.known
 		if !s.met() {
-			known = crdt.Vector{}
+			known = sp.ns.Past(nil)
 		}
 		if c.Linked++; c.Linked == 1 {
 			c.Least = known.Clone()

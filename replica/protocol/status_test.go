@@ -25,7 +25,7 @@ func TestStatusTellsWhoLacksWhat(t *testing.T) {
 	check("at rest", a, want)
 	a.spaces["alpha"].write(w.keys[:1], false, []byte("v"))
 	a.spaces["alpha"].sync()
-	a.step(Durable{"alpha", a.spaces["alpha"].disk.Vector()})
+	a.step(Durable{"alpha", a.spaces["alpha"].durable()})
 	want.PeerLacks, want.Sending = 1, true
 	check("after a commit", a, want)
 	w.settle()

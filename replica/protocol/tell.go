@@ -1,6 +1,10 @@
 package protocol
 
-import "github.com/anabranch-db/anabranch/crdt"
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
 
 // This file keeps the rules of telling: what we say that we cover, and what we
 // make of what a peer says.
@@ -28,10 +32,10 @@ func (m *Machine) tend(s *session) {
 	}
 	if s.owes.writers {
 		s.owes.writers = false
-		m.introduce(s, s.space.normal)
+		m.introduce(s, s.space.own)
 	}
 	s.live = s.live || s.level()
-	if s.offered != nil && s.answering == nil && s.known.CoversAll(s.offered) {
+	if s.offered != nil && s.answering == nil && s.known.Includes(s.offered) {
 		m.endOffer(s)
 	}
 	switch due := s.wanted || s.live && s.lacksOurs() && m.mayPush(s); {
@@ -56,7 +60,7 @@ func (m *Machine) tellAnew(s *session, first func([]crdt.Dot) Frame) {
 	entries := s.space.normal.Entries()
 	n := min(len(entries), MaxEntriesPerFrame)
 	if s.theirs != nil {
-		m.introduce(s, s.space.normal)
+		m.introduce(s, s.space.own)
 	}
 	m.send(s.link, first(entries[:n]))
 	m.tellDiff(s, entries[n:])
@@ -83,27 +87,22 @@ func (m *Machine) tellMore(s *session) {
 	if len(diff) == 0 {
 		return
 	}
-	news := make(crdt.Vector, len(diff))
-	for _, e := range diff {
-		news[e.Writer] = e.Seq
-	}
-	m.introduce(s, news)
+	news := vectorOf(diff)
+	m.introduce(s, s.space.ns.Past(news))
 	m.tellDiff(s, diff)
 	s.told.Join(news)
 }
 
-// introduce sends the records of writers that v names or implies, and that the
-// peer may not know. It comes ahead of what tells v.
-func (m *Machine) introduce(s *session, v crdt.Vector) {
-	recs := Unintroduced(s.space.ns.Since(v, s.known), s.introduced)
-	if len(recs) == 0 {
+// introduce sends the records of the writers in p that the peer may not know.
+// It comes ahead of what tells of them.
+func (m *Machine) introduce(s *session, p *crdt.Past) {
+	news := Unintroduced(p.Since(s.known), s.introduced)
+	if len(news) == 0 {
 		return
 	}
 	s.link.queued = true
-	m.emit(Introduce{s.link.id, s.space.ns, s.number, recs})
-	for _, rec := range recs {
-		s.introduced = withWriter(s.introduced, rec.Writer)
-	}
+	m.emit(Introduce{s.link.id, s.space.ns, s.number, news})
+	s.introduced = s.withIntroduced(news)
 }
 
 // onVector takes what the peer covers, from nothing on.
@@ -156,26 +155,44 @@ func (m *Machine) addTheirs(s *session, diff crdt.Vector) error {
 
 // noteTold makes the conclusions from entries that the peer covers.
 func (m *Machine) noteTold(s *session, entries crdt.Vector) {
-	expanded := s.space.ns.Expand(entries)
-	s.learnt(expanded)
-	s.space.others.Join(expanded)
-	m.noteMissing(s, expanded)
+	past := s.space.ns.Past(entries)
+	s.learnt(past)
+	s.space.others.Join(past)
+	m.noteMissing(s, past)
 }
 
-// noteMissing takes note of what of v is not durable here.
-func (m *Machine) noteMissing(s *session, v crdt.Vector) {
-	behind := s.space.own.Behind(v)
-	var ours []crdt.Dot
-	for _, e := range behind {
-		s.missing[e.Writer] = e.Seq
-		if n, ok := s.space.ns.NodeOf(e.Writer); ok && n == m.node {
-			ours = append(ours, e)
+// noteMissing takes note of what of p is not durable here. Its entries in
+// normal form stand for all that they imply, which is of the same nodes: what
+// brings them brings that.
+func (m *Machine) noteMissing(s *session, p *crdt.Past) {
+	ours := false
+	for _, e := range s.space.own.Behind(p) {
+		s.missing.Advance(e.Writer, e.Seq)
+		ours = ours || m.wrote(s.space, e.Writer)
+	}
+	if !ours || s.ahead {
+		return
+	}
+	s.ahead = true
+	m.emit(Ahead{s.link.id, s.space.ns, m.oursBeyond(s.space, p)})
+}
+
+// wrote reports whether a writer is one of this node.
+func (m *Machine) wrote(sp *space, w crdt.WriterID) bool {
+	n, ok := sp.ns.NodeOf(w)
+	return ok && n == m.node
+}
+
+// oursBeyond returns, ordered by writer, what p covers of all writers of this
+// node that is not durable here.
+func (m *Machine) oursBeyond(sp *space, p *crdt.Past) (ours []crdt.Dot) {
+	for _, v := range p.Beyond(sp.own) {
+		if m.wrote(sp, v.Writer) {
+			ours = append(ours, crdt.Dot{Writer: v.Writer, Seq: v.Last})
 		}
 	}
-	if len(ours) > 0 && !s.ahead {
-		s.ahead = true
-		m.emit(Ahead{s.link.id, s.space.ns, ours})
-	}
+	slices.SortFunc(ours, crdt.Dot.Compare)
+	return ours
 }
 
 // replaceTheirs begins anew what is known of the peer.
@@ -183,7 +200,7 @@ func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
 	m.cancelBuild(s)
 	s.generation++
 	s.theirs, s.missing = theirs, crdt.Vector{}
-	s.known, s.knownLent = s.space.ns.Expand(theirs), false
+	s.known, s.knownLent = s.space.ns.Past(theirs), false
 	s.introduced, s.spares, s.live, s.wanted = nil, nil, false, false
 	s.space.others.Join(s.known)
 	m.noteMissing(s, s.known)

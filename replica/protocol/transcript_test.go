@@ -97,7 +97,7 @@ func (sc *script) run(verb string, args []string) {
 		sp.write(sc.keys(args[2:]), false, []byte("v"))
 		sp.sync()
 		sp.dirty = false
-		sp.node.step(Durable{sp.name, sp.disk.Vector()})
+		sp.node.step(Durable{sp.name, sp.durable()})
 	case "restart", "restore": // node; it comes back as it was, or as it was one write before
 		sc.node(args[0]).restart(verb == "restore")
 	case "copy": // node; the copy is one more

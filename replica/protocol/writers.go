@@ -103,11 +103,11 @@ func DecodeWriters(body []byte) (certificates [][]byte, records []*crdt.WriterRe
 	return certificates, records, nil
 }
 
-// Unintroduced returns the records whose writers are not in introduced, which
-// is ordered.
-func Unintroduced(records []*crdt.WriterRecord, introduced []crdt.WriterID) []*crdt.WriterRecord {
-	return slices.DeleteFunc(records, func(rec *crdt.WriterRecord) bool {
-		_, found := slices.BinarySearchFunc(introduced, rec.Writer, crdt.WriterID.Compare)
+// Unintroduced returns the writers that are not in introduced, which is
+// ordered.
+func Unintroduced(writers, introduced []crdt.WriterID) []crdt.WriterID {
+	return slices.DeleteFunc(writers, func(w crdt.WriterID) bool {
+		_, found := slices.BinarySearchFunc(introduced, w, crdt.WriterID.Compare)
 		return found
 	})
 }
