@@ -69,17 +69,6 @@ func (c Counter) Big(v View) (*big.Int, error) {
 	return sum.big(), nil
 }
 
-func (c Counter) sum(v View) (sum128, error) {
-	t, err := c.tally(v)
-	if err != nil {
-		return sum128{}, err
-	}
-	if !t.shows {
-		return sum128{}, c.missing(v)
-	}
-	return t.sum(), nil
-}
-
 // Add adds delta, which may be negative. It reads and writes the slot of the
 // transaction's writer; the first add of a writer also folds the slots of its
 // node's other writers into the node's history. An amount can run over only

@@ -53,11 +53,7 @@ func (c Counter) putHistory(tx Tx, amounts []amount) error {
 		return err
 	}
 	amounts = above(amounts, floor)
-	last, err := c.lastChunk(tx)
-	if err != nil {
-		return err
-	}
-	old, err := c.readAmountsAt(tx, chunkKey(tx.Node(), last))
+	last, old, err := c.lastChunk(tx)
 	if err != nil {
 		return err
 	}
@@ -89,19 +85,20 @@ func (c Counter) putChunk(tx Tx, chunk uint16, amounts []amount, there bool) err
 	return nil
 }
 
-// lastChunk returns the number of the last chunk of the transaction's node, 0
+// lastChunk returns the last chunk of the transaction's node, and its number: 0
 // if there is none.
-func (c Counter) lastChunk(tx Tx) (uint16, error) {
+func (c Counter) lastChunk(tx Tx) (number uint16, amounts []amount, err error) {
 	prefix := c.key + Key(historyKey(tx.Node()))
 	e, ok, err := tx.Last(Span{prefix, successor(prefix)})
 	if err != nil || !ok {
-		return 0, err
+		return 0, nil, err
 	}
 	chunk := []byte(e.Key[len(prefix):])
 	if len(chunk) != chunkBytes {
-		return 0, fmt.Errorf("%w: counter with a chunk of number %x", ErrValue, chunk)
+		return 0, nil, fmt.Errorf("%w: counter with a chunk of number %x", ErrValue, chunk)
 	}
-	return binary.BigEndian.Uint16(chunk), nil
+	amounts, err = item{string(e.Key[len(c.key):]), e.Record.Visible()}.amounts()
+	return binary.BigEndian.Uint16(chunk), amounts, err
 }
 
 // readAmountsAt returns the amounts in the floor or chunk at sub.

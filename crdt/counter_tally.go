@@ -10,10 +10,11 @@ import (
 
 // tally is all that a counter's records say.
 type tally struct {
-	items []item
-	seen  []amount // the greatest of each incarnation, in slots and history
-	floor []amount // the greatest floor of each incarnation
-	shows bool     // there is a slot or a chunk: the counter exists
+	items          []item
+	slots, history []amount // the greatest of each incarnation
+	seen           []amount // the same, of both
+	floor          []amount // the greatest floor of each incarnation
+	shows          bool     // there is a slot or a chunk: the counter exists
 }
 
 func (c Counter) tally(v View) (tally, error) {
@@ -34,14 +35,17 @@ func readTally(items []item) (tally, error) {
 		if err != nil {
 			return tally{}, err
 		}
-		if it.sub == floorSub {
+		switch it.sub[:1] {
+		case floorSub:
 			t.floor = as
-			continue
+		case slotSub:
+			t.slots, t.shows = append(t.slots, as...), true
+		default:
+			t.history, t.shows = append(t.history, as...), true
 		}
-		t.shows = true
-		t.seen = append(t.seen, as...)
 	}
-	t.seen = greatest(t.seen)
+	t.slots, t.history = greatest(t.slots), greatest(t.history)
+	t.seen = greatest(t.slots, t.history)
 	return t, nil
 }
 
@@ -79,8 +83,7 @@ func greatest(lists ...[]amount) []amount {
 	out := all[:0]
 	for _, a := range all {
 		if n := len(out); n > 0 && out[n-1].Dot == a.Dot {
-			out[n-1].up = max(out[n-1].up, a.up)
-			out[n-1].down = max(out[n-1].down, a.down)
+			out[n-1] = out[n-1].join(a)
 			continue
 		}
 		out = append(out, a)
@@ -114,11 +117,23 @@ func find(as []amount, incarnation Dot) amount {
 func (t tally) sum() sum128 {
 	var up, down sum128
 	for _, a := range t.seen {
-		f := find(t.floor, a.Dot)
-		up = up.plus(a.up - min(a.up, f.up))
-		down = down.plus(a.down - min(a.down, f.down))
+		a = a.less(find(t.floor, a.Dot))
+		up, down = up.plus(a.up), down.plus(a.down)
 	}
 	return up.minus(down)
+}
+
+// join returns the greater of both, up and down each for itself.
+func (a amount) join(o amount) amount {
+	a.up, a.down = max(a.up, o.up), max(a.down, o.down)
+	return a
+}
+
+// less returns what a has above a floor.
+func (a amount) less(floor amount) amount {
+	a.up -= min(a.up, floor.up)
+	a.down -= min(a.down, floor.down)
+	return a
 }
 
 // sum128 is an integer of 128 bits and a sign: 1<<64 amounts of 1<<64 fit.

@@ -107,7 +107,15 @@ func (h handle) items(v View, prefix string) iter.Seq2[item, error] {
 			yield(item{}, h.fail(err))
 			return
 		}
-		for e, err := range v.Scan(Span{from, successor(from)}) {
+		h.itemsIn(v, Span{from, successor(from)})(yield)
+	}
+}
+
+// itemsIn yields, in key order, the records with a value in a span of the
+// lens's keys.
+func (h handle) itemsIn(v View, s Span) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		for e, err := range v.Scan(s) {
 			if err != nil {
 				yield(item{}, h.fail(err))
 				return

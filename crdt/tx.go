@@ -62,3 +62,18 @@ type Tx interface {
 	// Node returns the node that Writer is a run of.
 	Node() NodeID
 }
+
+// Memo is what a View may be, too: one that remembers what a lens made of many
+// records, so that the lens reads again only those that changed. What was made
+// must follow from the records alone.
+type Memo interface {
+	View
+	// Recall returns what Remember was told of s, of this View or an earlier
+	// one, and the keys in s of all records that have changed since, and
+	// maybe others; or nil.
+	Recall(s Span) (fold any, changed []Key)
+	// Remember may keep what was made of the records in s, in the place of
+	// what it was told of s before. fold takes that many bytes of memory,
+	// and must not be modified any more.
+	Remember(s Span, fold any, bytes int)
+}
