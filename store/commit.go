@@ -125,6 +125,7 @@ func (ns *Namespace) commitOwn(w *Write) (crdt.Dot, pending, error) {
 	b := ns.store.engine.DB.NewBatch()
 	dot, err := ns.buildOwn(b, w.Ops)
 	if err == nil {
+		ns.memos.wrote(ns.next(), opKeys(w.Ops))
 		err = ns.publish(!w.Buffered, b, func(h *history) { h.commitOwn(dot) })
 	}
 	if err != nil {
@@ -178,9 +179,19 @@ func (ns *Namespace) publish(durable bool, b *pebble.Batch, move func(*history))
 		ns.store.users.Done()
 		return err
 	}
-	move(&ns.history)
+	ns.move(move)
 	return nil
 }
+
+// move moves the position. The caller holds state.
+func (ns *Namespace) move(move func(*history)) {
+	move(&ns.history)
+	ns.memos.passed(ns.history.visible.commit)
+}
+
+// next returns the number of the commit that is about to be made. The caller
+// holds commits.
+func (ns *Namespace) next() uint64 { return ns.history.visible.commit + 1 }
 
 // settle ends a commit that is visible: it tells, and waits for the disk or
 // lets the syncer do so.

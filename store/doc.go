@@ -29,6 +29,9 @@
 // batch. The commit is refused with ErrConflict if something in the ReadSet
 // was written since the snapshot.
 //
+// What a reader made of many records it may have a Snapshot remember; later
+// ones recall it with the keys that commits have written since (memo.go).
+//
 // A delta is received into an Incoming and applied by its Finish, as one
 // batch or, if it was staged, by ingesting sorted tables. A record at a key
 // where nothing of ours is news to the sender replaces ours blind; others are

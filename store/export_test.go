@@ -138,3 +138,6 @@ func (s *Store) DropExpiryIndex(t testing.TB, ns *Namespace) {
 		t.Fatal(err)
 	}
 }
+
+// MemoBytes returns what the memos of a namespace's store take.
+func MemoBytes(ns *Namespace) int64 { return ns.store.memos.used.Load() }

@@ -246,7 +246,7 @@ func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 		ns.store.users.Done()
 		return err
 	}
-	move(&ns.history)
+	ns.move(move)
 	return nil
 }
 

@@ -59,6 +59,16 @@ const (
 	// the whole log to the next.
 	sweepLeast = 1 << 13
 
+	// defaultMemoBytes is the memory for folds that are remembered: those of
+	// some 5,000 counters of a device with a long history.
+	defaultMemoBytes = 1 << 20
+	// memoShare is which part of it one fold may take, so that a large one
+	// does not push out all others.
+	memoShare = 8
+	// memoChanges is how many keys of a fold may have changed before it is
+	// forgotten; each change is looked up among them.
+	memoChanges = 16
+
 	// arenaBytes is the size of the chunks that scanned records are copied
 	// to. A caller that keeps one record keeps its chunk.
 	arenaBytes = 32 << 10

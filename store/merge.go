@@ -123,6 +123,7 @@ func (m *batchMerge) publish() error {
 	if err := m.rejoin(); err != nil {
 		return err
 	}
+	ns.memos.wrote(ns.next(), entryKeys(m.entries))
 	if err := ns.publish(false, m.batch, m.move()); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Namespace struct {
 	floors  prefix
 	points  prefix
 	lineage lineage
+	memos   *memos
 
 	expiries prefix
 
@@ -84,6 +85,7 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 	}
 	ns.history.visible = position{foreign: past, floor: floor}
 	ns.history.durable = ns.history.visible
+	ns.memos = s.memos.add()
 	return ns, nil
 }
 
@@ -238,6 +240,7 @@ func (ns *Namespace) retire(err error) {
 	ns.state.Unlock()
 	ns.commits.Unlock()
 	ns.applying.Unlock()
+	ns.store.memos.remove(ns.memos)
 }
 
 // use begins a call that Close waits for, unless the namespace is gone. The

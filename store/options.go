@@ -37,6 +37,9 @@ type Options struct {
 	// StageBytes is how much of a delta that is being received is held in
 	// memory; more goes to disk. 0 is 4 MiB.
 	StageBytes int
+	// MemoBytes bounds the memory for what Snapshot.Remember is told; 0 is 1
+	// MiB.
+	MemoBytes int64
 	// Visible is called after a commit or an apply became visible, and
 	// Durable after all that was visible at some moment became durable. They
 	// are called from any goroutine, also at the same time, and must not
@@ -68,7 +71,7 @@ var (
 )
 
 func (o *Options) validate() error {
-	if o.MaxSkew < 0 || o.BufferedSync < 0 || o.StageBytes < 0 || o.CacheBytes < 0 || o.MemTableBytes < 0 {
+	if o.MaxSkew < 0 || o.BufferedSync < 0 || o.StageBytes < 0 || o.CacheBytes < 0 || o.MemTableBytes < 0 || o.MemoBytes < 0 {
 		return errors.New("an option is negative")
 	}
 	if (o.Sign == nil) != o.Node.IsZero() {
@@ -88,6 +91,9 @@ func (o *Options) validate() error {
 	}
 	if o.StageBytes == 0 {
 		o.StageBytes = defaultStageBytes
+	}
+	if o.MemoBytes == 0 {
+		o.MemoBytes = defaultMemoBytes
 	}
 	if o.Report == nil {
 		o.Report = func(Report) {}

@@ -29,6 +29,7 @@ type Store struct {
 	engine  *engine
 	syncer  *syncer
 	stages  stages
+	memos   *memoPool
 
 	mu      sync.RWMutex
 	catalog map[string]uint32     // all namespaces
@@ -60,7 +61,10 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, engine: e, open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{}}
+	s := &Store{
+		options: o, engine: e, memos: newMemoPool(o.MemoBytes),
+		open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{},
+	}
 	s.stages.dir = e.FS.PathJoin(dir, stageDir)
 	if err := errors.Join(s.loadCatalog(), s.stages.clean(e)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), e.Close())
