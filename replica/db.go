@@ -77,7 +77,7 @@ func Open(dir string, options Options) (*DB, error) {
 		FS: options.FS, Node: self.node, Sign: self.sign,
 		Now: options.Now, Random: options.Random,
 		MaxSkew: options.MaxSkew, BufferedSync: options.BufferedSync,
-		CacheBytes: options.CacheBytes, MemTableBytes: options.MemTableBytes,
+		CacheBytes: options.CacheBytes, MemTableBytes: options.MemTableBytes, MemoBytes: options.MemoBytes,
 		Visible: d.visible, Durable: d.durable, Report: d.report,
 	})
 	if err != nil {

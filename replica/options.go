@@ -70,6 +70,10 @@ type Options struct {
 	// MemTableBytes is the size of one memtable; two may be held. Default:
 	// 4 MiB. 1 MiB halves the speed of writing.
 	MemTableBytes int64
+	// MemoBytes bounds the memory for folds over many records that are
+	// remembered while none of them changes: what the earlier runs of each
+	// node added to a counter. Default: 1 MiB, some 5,000 counters.
+	MemoBytes int64
 }
 
 // validate returns o with its defaults, or an error that wraps ErrOptions.
@@ -83,6 +87,7 @@ func (o Options) validate() (Options, error) {
 		{"Retention", int64(o.Retention)},
 		{"CacheBytes", o.CacheBytes},
 		{"MemTableBytes", o.MemTableBytes},
+		{"MemoBytes", o.MemoBytes},
 	} {
 		if v.value < 0 {
 			return o, fmt.Errorf("%w: %s is negative", ErrOptions, v.name)

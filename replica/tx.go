@@ -35,7 +35,10 @@ type Tx struct {
 	commit  store.Write // what run returns
 }
 
-var _ crdt.Tx = (*Tx)(nil)
+var (
+	_ crdt.Tx   = (*Tx)(nil)
+	_ crdt.Memo = (*Tx)(nil)
+)
 
 // Node returns the node that this database is of.
 func (tx *Tx) Node() crdt.NodeID { return tx.ns.db.node }
@@ -195,6 +198,31 @@ func (tx *Tx) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
 				return
 			}
 		}
+	}
+}
+
+// Recall is View.Recall; what the transaction wrote has changed. It counts as a
+// read of s.
+func (tx *Tx) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
+	v, err := tx.open()
+	if err != nil {
+		return nil, nil
+	}
+	if fold, changed = v.Recall(s); fold == nil {
+		return nil, nil
+	}
+	tx.reads.span(s)
+	for _, op := range tx.writes.in(s) {
+		changed = append(changed, op.Key)
+	}
+	return fold, changed
+}
+
+// Remember is View.Remember, unless the transaction has written in s: that may
+// come to nothing.
+func (tx *Tx) Remember(s crdt.Span, fold any, bytes int) {
+	if _, written := tx.writes.last(s); !written && tx.view != nil && !tx.ended.Load() {
+		tx.view.Remember(s, fold, bytes)
 	}
 }
 

@@ -23,7 +23,7 @@ type View struct {
 	gate   gate  // holds snap open
 }
 
-var _ crdt.View = (*View)(nil)
+var _ crdt.Memo = (*View)(nil)
 
 // View runs fn on the state as it is now. fn may take its time: it holds back
 // no writer, only the disk space of what is overwritten meanwhile. View
@@ -108,6 +108,28 @@ func (v *View) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) {
 	}
 	defer v.gate.leave()
 	return v.snap.NodeOf(w)
+}
+
+// Recall returns what Remember was told of s at this moment or an earlier one,
+// and the keys in s of all records that differ from then, and maybe others; or
+// nil.
+func (v *View) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
+	if v.enter() != nil {
+		return nil, nil
+	}
+	defer v.gate.leave()
+	return v.snap.Recall(s)
+}
+
+// Remember may keep what was made of the records in s, and of nothing else, for
+// this moment and later ones (Options.MemoBytes). fold takes that many bytes
+// of memory, and must not be modified any more.
+func (v *View) Remember(s crdt.Span, fold any, bytes int) {
+	if v.enter() != nil {
+		return
+	}
+	defer v.gate.leave()
+	v.snap.Remember(s, fold, bytes)
 }
 
 // Scan yields the records in s in key order, removals included. It stops
