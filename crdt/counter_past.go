@@ -51,7 +51,7 @@ func (c Counter) sum(v View) (sum128, error) {
 	if err != nil {
 		return sum128{}, err
 	}
-	if remembers && len(t.history)+len(t.floor) >= counterMemoAmounts {
+	if remembers && len(t.history)+len(t.floor) >= counterMemoAmounts && !slices.ContainsFunc(t.items, item.expires) {
 		p := newPast(t)
 		memo.Remember(c.span(), p, p.bytes())
 	}
@@ -59,6 +59,12 @@ func (c Counter) sum(v View) (sum128, error) {
 		return sum128{}, c.missing(v)
 	}
 	return t.sum(), nil
+}
+
+// expires reports whether an amount does, which only another release writes:
+// what follows from it does not follow from the records alone.
+func (it item) expires() bool {
+	return slices.ContainsFunc(it.rec, func(e Event) bool { return e.Expires != 0 })
 }
 
 func newPast(t tally) past {
@@ -91,11 +97,12 @@ func (c Counter) follow(v View, p past, changed []Key) (now past, ok bool, err e
 		if err != nil {
 			return past{}, false, err
 		}
-		as, err := item{sub, rec}.amounts()
+		it := item{sub, rec}
+		as, err := it.amounts()
 		if err != nil {
 			return past{}, false, c.fail(err)
 		}
-		if !p.replace(WriterID([]byte(sub[1:])), as) {
+		if it.expires() || !p.replace(WriterID([]byte(sub[1:])), as) {
 			return past{}, false, nil
 		}
 	}

@@ -65,7 +65,7 @@ type Tx interface {
 
 // Memo is what a View may be, too: one that remembers what a lens made of many
 // records, so that the lens reads again only those that changed. What was made
-// must follow from the records alone.
+// must follow from the records alone: what expires changes without them.
 type Memo interface {
 	View
 	// Recall returns what Remember was told of s, of this View or an earlier

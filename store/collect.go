@@ -287,7 +287,7 @@ func (c *collector) commit(w sweeping) error {
 	if err := ns.putTails(b, at); err != nil {
 		return err
 	}
-	ns.memos.wrote(ns.next(), slices.Values(drop))
+	ns.memos.wrote(ns.next(), slices.Values(w.drop))
 	if err := ns.publish(false, b, func(h *history) { h.commitForeign(at.foreign, at.own, floor) }); err != nil {
 		return err
 	}
