@@ -26,6 +26,8 @@ const maxPause = 10 * time.Minute
 func (a *applier) reconcile(e *protocol.Reconcile) {
 	r := &a.rejoin
 	r.begun, r.comparer = e, nil
+	a.mesh.log.Info("reconciling: a peer may have collected removals that did not come here",
+		"namespace", a.store.Name(), "goes on", r.Reconciliation != nil)
 	err := a.beginCompare(e)
 	if err == nil {
 		err = a.compareOn()
