@@ -70,8 +70,8 @@ func (p *pasts) check(t rapid.TB, v View) (followed int) {
 	return followed
 }
 
-// fork adds a clone of r to the fleet, as a copied card is.
-func fork(r *Replica, writer byte) *Replica {
+// cloned adds a clone of r to the fleet, as a copied card is.
+func cloned(r *Replica, writer byte) *Replica {
 	c := r.Clone()
 	c.Restart(WriterID{writer})
 	return c
@@ -95,7 +95,7 @@ func TestAnyHistoryOfACounterReadsTheSameFromItsPast(t *testing.T) {
 			"restart": func(t *rapid.T) { restart(draw(t), run()) },
 			"clone": func(t *rapid.T) {
 				if len(fleet) < 4 {
-					fleet = append(fleet, fork(draw(t), run()))
+					fleet = append(fleet, cloned(draw(t), run()))
 				}
 			},
 			"meet": func(t *rapid.T) {
