@@ -28,12 +28,10 @@ type outgoing struct {
 // build sends a delta on a link, and returns how that went. It is the n-th that
 // was begun.
 func (m *mesh) build(ctx context.Context, l *link, b protocol.Build, n uint64) protocol.Built {
-	select { // in turn: who came first waits no longer than those before take
-	case m.builds <- struct{}{}:
-		defer func() { <-m.builds }()
-	case <-ctx.Done():
-		return protocol.Built{Job: b.Job, Err: ctx.Err()}
+	if err := m.turns.take(ctx); err != nil {
+		return protocol.Built{Job: b.Job, Err: err}
 	}
+	defer m.turns.give()
 	built, err := m.buildOrShare(ctx, l, b, n)
 	if err != nil {
 		err = fmt.Errorf("delta of namespace %q: %w", b.Namespace.Name(), err)

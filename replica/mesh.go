@@ -29,7 +29,7 @@ type mesh struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	fanout  fanout
-	builds  chan struct{} // a place for each delta that may be built at a time
+	turns   *turns // of peers that catch up
 
 	// Of the loop's goroutine alone.
 	machine  *protocol.Machine
@@ -56,17 +56,13 @@ type mesh struct {
 	totals  transport.LinkStats
 }
 
-// maxBuilds bounds the deltas for which the disk is read at a time: more would
-// only take turns.
-const maxBuilds = 8
-
 // newMesh returns a mesh over a network, which it closes.
 func newMesh(network transport.Network, d *DB) *mesh {
 	roster := d.roster
 	m := &mesh{
 		network: network, roster: roster, log: d.log, started: time.Now(),
 		notices: &d.notices, losses: &d.losses,
-		builds: make(chan struct{}, maxBuilds),
+		turns: newTurns(),
 		machine: protocol.New(protocol.Config{
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
 			Features: []protocol.Feature{protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureSpare},

@@ -163,12 +163,10 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 		return errNoOffer
 	}
 	defer l.offers.release(at)
-	select {
-	case m.builds <- struct{}{}:
-	case <-l.ctx.Done():
-		return l.ctx.Err()
+	if err := m.turns.take(l.ctx); err != nil {
+		return err
 	}
-	defer func() { <-m.builds }()
+	defer m.turns.give()
 	if at.summary == nil {
 		var err error
 		if at.summary, err = protocol.NewSummary(scanner{l.ctx, at.snap}); err != nil {
@@ -178,14 +176,13 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l))
 }
 
-// sender returns what sends a frame on a link from within a place of builds,
+// sender returns what sends a frame on a link from within a turn,
 // which others take while the peer does not read.
 func (m *mesh) sender(ctx context.Context, l *link) func(protocol.Frame) error {
 	return func(f protocol.Frame) error { return m.sendParts(ctx, l, f, nil) }
 }
 
 func (m *mesh) sendParts(ctx context.Context, l *link, f protocol.Frame, rest []byte) error {
-	<-m.builds
-	defer func() { m.builds <- struct{}{} }()
+	defer m.turns.lend()()
 	return l.outlet.send(ctx, f, rest)
 }

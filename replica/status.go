@@ -22,6 +22,11 @@ type Status struct {
 	Offline bool
 	// Traffic counts what went over all links since Open.
 	Traffic transport.LinkStats
+	// Admission counts the connections that others opened; zero where the
+	// network does not count them. CatchUps is how many peers were sent what
+	// they lacked at a time, at most.
+	Admission transport.Admission
+	CatchUps  int
 	// Peers are those of DB.Peers.
 	Peers []PeerStatus
 	// Copies are the nodes that run more than once at a time, this one among
@@ -98,6 +103,10 @@ func (d *DB) Status() (Status, error) {
 	if d.mesh != nil {
 		s.Listen = d.mesh.network.Addr()
 		s.Offline, s.Traffic = d.mesh.traffic()
+		s.CatchUps = int(d.mesh.turns.most.Load())
+		if n, ok := d.mesh.network.(interface{ Admission() transport.Admission }); ok {
+			s.Admission = n.Admission()
+		}
 		s.Copies = d.mesh.copies()
 	}
 	for _, name := range d.store.Namespaces() {

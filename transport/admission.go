@@ -12,14 +12,38 @@ import (
 // admission bounds the connections that others open: all of them, and the
 // ones that have not become a link yet, which anybody can open.
 type admission struct {
-	maxOpen int
+	maxOpen, maxYoung int
 
-	mu    sync.Mutex
-	open  int // connections
-	young int // of them, those that are no link yet
+	mu      sync.Mutex
+	open    int // connections
+	young   int // of them, those that are no link yet
+	most    int // that were young at a time
+	refused uint64
 }
 
-func newAdmission(maxOpen int) *admission { return &admission{maxOpen: maxOpen} }
+func newAdmission(maxOpen, maxYoung int) *admission {
+	return &admission{maxOpen: maxOpen, maxYoung: maxYoung}
+}
+
+// Admission counts the connections that others opened.
+type Admission struct {
+	// Open are those that are up, handshakes included.
+	Open int
+	// Handshakes are those that are no link yet, and MostHandshakes how many
+	// they were at most at a time.
+	Handshakes, MostHandshakes int
+	// Refused counts those for which there was no room. Who was refused comes
+	// again.
+	Refused uint64
+}
+
+// Admission returns how many connections others opened.
+func (q *QUIC) Admission() Admission {
+	a := q.admission
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return Admission{Open: a.open, Handshakes: a.young, MostHandshakes: a.most, Refused: a.refused}
+}
 
 var errNoRoom = errors.New("no room for another connection")
 
@@ -38,11 +62,13 @@ type ticketKey struct{}
 func (a *admission) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.open >= a.maxOpen || a.young >= maxHandshakes {
+	if a.open >= a.maxOpen || a.young >= a.maxYoung {
+		a.refused++
 		return nil, errNoRoom
 	}
 	a.open++
 	a.young++
+	a.most = max(a.most, a.young)
 	t := &ticket{admission: a}
 	context.AfterFunc(ctx, func() {
 		t.grow()
@@ -76,5 +102,5 @@ func admitted(conn *quic.Conn) {
 func (a *admission) suspicious(net.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.young >= maxHandshakes/2
+	return a.young >= a.maxYoung/2
 }

@@ -10,7 +10,7 @@ import (
 
 func TestAdmissionCountsTheYoungAndTheOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAdmission(maxHandshakes + 2)
+		a := newAdmission(defaultMaxHandshakes+2, defaultMaxHandshakes)
 		var tickets []*ticket
 		admit := func(want bool) (end context.CancelFunc) {
 			t.Helper()
@@ -25,8 +25,8 @@ func TestAdmissionCountsTheYoungAndTheOpen(t *testing.T) {
 			return cancel
 		}
 		end := admit(true)
-		for i := range maxHandshakes - 1 {
-			if got, want := a.suspicious(nil), i+1 >= maxHandshakes/2; got != want {
+		for i := range defaultMaxHandshakes - 1 {
+			if got, want := a.suspicious(nil), i+1 >= defaultMaxHandshakes/2; got != want {
 				t.Fatalf("with %d young, suspicious is %v", i+1, got)
 			}
 			admit(true)

@@ -83,10 +83,10 @@ const (
 	// device may be linked at a time. Of a larger fleet with one image the
 	// oldest link goes, and so its devices take turns.
 	maxLinksPerNode = 16
-	// maxHandshakes bounds connections that are not authenticated yet, at 50
+	// defaultMaxHandshakes bounds connections that are not authenticated yet, at 50
 	// KiB each. From half of it on, new ones have to prove their address
 	// first, which costs them a round trip and us nothing.
-	maxHandshakes = 256
+	defaultMaxHandshakes = 256
 	// maxAccepted is how many links may wait for Accept.
 	maxAccepted = 64
 

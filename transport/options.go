@@ -57,6 +57,10 @@ type Options struct {
 	WindowBytes int
 	// MaxLinks bounds the connections accepted at a time. Default 4096.
 	MaxLinks int
+	// MaxHandshakes bounds those of them that are no link yet; more are
+	// refused, and come again. From half of it on, new ones have to prove
+	// their address first. Default 256.
+	MaxHandshakes int
 }
 
 // withDefaults returns o with every default put in, or what is wrong with it.
@@ -88,6 +92,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.WindowBytes == 0 {
 		o.WindowBytes = defaultWindowBytes
 	}
+	if o.MaxHandshakes == 0 {
+		o.MaxHandshakes = defaultMaxHandshakes
+	}
 	if o.MaxLinks == 0 {
 		o.MaxLinks = defaultMaxLinks
 	}
@@ -104,6 +111,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("WindowBytes is %d, %d to %d are allowed", o.WindowBytes, leastWindowBytes, maxWindowBytes)
 	case o.MaxLinks < 0:
 		return fmt.Errorf("MaxLinks is %d, and must not be negative", o.MaxLinks)
+	case o.MaxHandshakes < 0:
+		return fmt.Errorf("MaxHandshakes is %d, and must not be negative", o.MaxHandshakes)
 	}
 	return nil
 }

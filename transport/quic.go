@@ -83,7 +83,7 @@ func (q *QUIC) open() error {
 		join = joinServerConfig(q.options.Authority)
 		q.joins = newJoinServer(q.options.Registrar, q.options.Revoked)
 	}
-	q.admission = newAdmission(q.options.MaxLinks)
+	q.admission = newAdmission(q.options.MaxLinks, q.options.MaxHandshakes)
 	q.transport = &quic.Transport{
 		Conn:                conn,
 		StatelessResetKey:   (*quic.StatelessResetKey)(key),

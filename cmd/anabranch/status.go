@@ -30,6 +30,7 @@ type (
 		// Sent and Received count UDP payload since the node was opened.
 		Sent       uint64               `json:"bytes_sent"`
 		Received   uint64               `json:"bytes_received"`
+		Admission  admissionRow         `json:"admission"`
 		Namespaces []namespaceStatusRow `json:"namespaces"`
 		Peers      []peerRow            `json:"peers"`
 		Copies     []copyRow            `json:"copies,omitempty"`
@@ -41,6 +42,14 @@ type (
 	copyRow struct {
 		Node      string `json:"node"`
 		Instances int    `json:"instances"`
+	}
+	// admissionRow counts what others opened: handshakes now and at most, those
+	// refused for want of room, and peers that caught up at a time, at most.
+	admissionRow struct {
+		Handshakes     int    `json:"handshakes"`
+		MostHandshakes int    `json:"most_handshakes"`
+		Refused        uint64 `json:"refused"`
+		MostCatchUps   int    `json:"most_catch_ups"`
 	}
 	namespaceStatusRow struct {
 		Name         string `json:"name"`
@@ -91,6 +100,7 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 		{"node", r.Node}, {"cluster", orNone(r.Cluster)}, {"directory", r.Dir},
 		{"listening at", orNone(r.Listen)}, {"offline", strconv.FormatBool(r.Offline)},
 		{"health", r.Health}, {"on disk", byteCount(r.DiskBytes)},
+		{"handshakes", fmt.Sprintf("%d at most at a time, %d refused", r.Admission.MostHandshakes, r.Admission.Refused)},
 		{"sent, received", byteCount(r.Sent) + ", " + byteCount(r.Received)},
 	} {
 		if err := p.row(nil, "", line[0], line[1]); err != nil {
@@ -220,6 +230,7 @@ func runStatus(_ context.Context, db *replica.DB, _ struct{}, out emit) error {
 	for _, n := range s.Notices {
 		row.Notices = append(row.Notices, noticeRowOf(n))
 	}
+	row.Admission = admissionRow{s.Admission.Handshakes, s.Admission.MostHandshakes, s.Admission.Refused, s.CatchUps}
 	for _, p := range s.Peers {
 		row.Peers = append(row.Peers, peerRowOf(p))
 	}
