@@ -55,12 +55,12 @@ func (d *DB) collectAll(ctx context.Context) {
 			return
 		}
 		for _, name := range d.store.Namespaces() {
-			s, err := d.store.Namespace(name)
+			n, err := d.Lookup(name)
 			if err == nil {
-				err = d.collect(ctx, s)
+				err = errors.Join(d.collect(ctx, n.store), n.measureAtTimes(ctx))
 			}
 			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoNamespace) {
-				d.log.Warn("nothing was collected", "namespace", name, "error", err)
+				d.log.Warn("a collection failed", "namespace", name, "error", err)
 			}
 		}
 	}

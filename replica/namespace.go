@@ -20,6 +20,8 @@ type Namespace struct {
 
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
+	counters *CounterStatus // nil: not measured since Open
+	measured uint64         // the commit that counters are of
 }
 
 // Name returns the namespace's name.

@@ -70,6 +70,9 @@ type NamespaceStatus struct {
 	Losses []Loss
 	// Watchers is how many watch loops run.
 	Watchers int
+	// Counters is what counters took when they were last measured: within the
+	// last day, in the background, or by MeasureCounters. Nil: not since Open.
+	Counters *CounterStatus
 }
 
 // BranchStatus is one line of runs of this node.
@@ -132,7 +135,7 @@ func (n *Namespace) status() NamespaceStatus {
 	s.Unsynced = s.Transactions - durable.Transactions()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.Watchers = len(n.watchers)
+	s.Watchers, s.Counters = len(n.watchers), n.counters
 	return s
 }
 

@@ -198,6 +198,14 @@ func (ns *Namespace) Visible() *crdt.Past {
 	return p.past()
 }
 
+// Commits returns the number of the last commit that is visible: how many there
+// were since Open.
+func (ns *Namespace) Commits() uint64 {
+	ns.state.Lock()
+	defer ns.state.Unlock()
+	return ns.history.visible.commit
+}
+
 // Vector returns the expanded vector of all that is visible: an entry for each
 // writer ever. It is the caller's.
 func (ns *Namespace) Vector() crdt.Vector { return ns.Visible().Expand() }

@@ -37,7 +37,7 @@ func namespaceRowOf(ns replica.NamespaceStatus) namespaceStatusRow {
 	row := namespaceStatusRow{
 		Name: ns.Name, Hash: hex.EncodeToString(ns.Hash[:]), Transactions: ns.Transactions, Unsynced: ns.Unsynced,
 		Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers,
-		Own: []branchRow{}, Losses: []lossRow{},
+		Own: []branchRow{}, Losses: []lossRow{}, Counters: counterUsageRowOf(ns.Counters),
 	}
 	for _, b := range ns.Own {
 		row.Own = append(row.Own, branchRow{b.Writer.String(), b.Seq, b.Started.UTC(), b.Current})
@@ -58,7 +58,7 @@ func noticeRowOf(n replica.Notice) noticeRow {
 
 // printSaid prints what there is only to say if something happened.
 func printSaid(out io.Writer, r statusRow) error {
-	for _, print := range []func(io.Writer, statusRow) error{printBranches, printLosses, printNotices} {
+	for _, print := range []func(io.Writer, statusRow) error{printCounters, printBranches, printLosses, printNotices} {
 		if err := print(out, r); err != nil {
 			return err
 		}

@@ -64,6 +64,8 @@ type (
 		// them and the store had not.
 		Own    []branchRow `json:"own_branches"`
 		Losses []lossRow   `json:"losses"`
+		// Counters is what they took when it was last measured.
+		Counters *counterUsageRow `json:"counters,omitempty"`
 	}
 	digestRow struct {
 		Namespace string `json:"namespace"`
@@ -72,21 +74,28 @@ type (
 )
 
 func statusCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var args statusArgs
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Print what this node is, holds, and is linked with",
 		Long: `Status prints the node, its health, its namespaces and its peers. Nodes whose
 namespace has the same vector hash hold the same transactions of it. If the
 directory was copied, restored or set back, it names the branches of this node and
-what the store had lost; and the last notices since the daemon began.`,
-		Example: "  anabranch status\n  anabranch status -o json",
+what the store had lost; and the last notices since the daemon began.
+
+A daemon measures once a day what counters take: their history grows by an
+amount for each run of a node that added. With --counters they are measured now,
+which reads every record.`,
+		Example: "  anabranch status\n  anabranch status --counters\n  anabranch status -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return call(cmd.Context(), g, "status", struct{}{}, func(r statusRow) error {
+			return call(cmd.Context(), g, "status", args, func(r statusRow) error {
 				return printStatus(cmd, g, r)
 			})
 		},
 	}
+	c.Flags().BoolVar(&args.Counters, "counters", false, "measure now what counters take")
+	return c
 }
 
 func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
@@ -208,7 +217,12 @@ func runDigest(ctx context.Context, db *replica.DB, args nameArgs, out emit) err
 	return nil
 }
 
-func runStatus(_ context.Context, db *replica.DB, _ struct{}, out emit) error {
+func runStatus(ctx context.Context, db *replica.DB, args statusArgs, out emit) error {
+	if args.Counters {
+		if err := measureCounters(ctx, db); err != nil {
+			return err
+		}
+	}
 	s, err := db.Status()
 	if err != nil {
 		return err
