@@ -57,6 +57,8 @@ type PeerStatus struct {
 	// Breaker tells when Address is dialed next. It is closed while a link
 	// is up.
 	Breaker Breaker
+	// Meter is how the link stands if it is metered, else nil.
+	Meter *MeterStatus
 	// Stats are of the link that is up.
 	Stats transport.LinkStats
 }
