@@ -8,23 +8,21 @@ import (
 
 // Effect is something to be done. The executor takes the effects of a Step in
 // order, before the next Step, and blocks on none of them: Send and Introduce
-// are queued on their lane at once, so that they go out in order and ahead of
+// are queued on their link at once, so that they go out in order and ahead of
 // all that a job of a later effect sends; Build, Apply and Learn are jobs that
 // it runs beside the machine and ends with an event.
 type Effect interface{ effect() }
 
-// Send queues a frame on a lane of a link.
+// Send queues a frame on a link.
 type Send struct {
 	Link  LinkID
-	Lane  Lane
 	Frame Frame
 }
 
 // Introduce queues Writers frames (EncodeWriters) with the records of the given
-// writers, in this order, on a lane of a link.
+// writers, in this order, on a link.
 type Introduce struct {
 	Link      LinkID
-	Lane      Lane
 	Namespace Namespace
 	// Number is how the frames name the namespace.
 	Number  uint64
@@ -52,7 +50,6 @@ type Introduce struct {
 type Build struct {
 	Job       JobID
 	Link      LinkID
-	Lane      Lane // of all its frames
 	Namespace Namespace
 	Number    uint64
 	Epoch     uint64
@@ -153,7 +150,6 @@ type Apply struct {
 type Reconcile struct {
 	Job       JobID
 	Link      LinkID
-	Lane      Lane // of the compares
 	Namespace Namespace
 	// Number and Run are for the compares.
 	Number, Run uint64
@@ -176,7 +172,6 @@ type TakeAnswer struct {
 type Serve struct {
 	Job         JobID
 	Link        LinkID
-	Lane        Lane // of the answer
 	Namespace   Namespace
 	Number, Run uint64
 	Body        []byte
@@ -216,6 +211,14 @@ type LearnAddresses struct {
 	Nodes []Whereabouts
 }
 
+// PeerClock says what the peer's wall clock says at this moment, in
+// milliseconds since 1970, and by how much that may be off. What this node's
+// says is for the executor to compare.
+type PeerClock struct {
+	Link                    LinkID
+	WallMillis, ErrorMillis int64
+}
+
 // Close closes a link. The machine has forgotten it already.
 type Close struct {
 	Link   LinkID
@@ -250,6 +253,7 @@ func (Learn) effect()            {}
 func (LearnRevocations) effect() {}
 func (Greeted) effect()          {}
 func (LearnAddresses) effect()   {}
+func (PeerClock) effect()        {}
 func (Close) effect()            {}
 func (SetTimer) effect()         {}
 func (Ahead) effect()            {}

@@ -33,6 +33,10 @@ const FeatureReconcile Feature = 1
 // Addresses.
 const FeatureAddresses Feature = 2
 
+// FeatureClocks is to tell one another what the wall clock says: Clock. It does
+// not change what is synced.
+const FeatureClocks Feature = 3
+
 // FeatureSpare is to ask peers to spare this node what comes to it from
 // elsewhere, and to spare those that ask: Spare, and what a Delta brings. In a
 // mesh where all write at once a payload then reaches each node about once.

@@ -37,6 +37,9 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeAnnounce:
 		a := readAnnounce(r, fields)
 		return done(a.encode())
+	case codeClock:
+		k := readClock(r, fields)
+		return done(k.encode())
 	case codeGone:
 		g := readGone(r, fields)
 		return done(g.encode())

@@ -9,7 +9,7 @@ func (m *Machine) greet(l *link) {
 	h := hello{min: MinVersion, max: Version, cluster: m.cluster, revocations: m.revoked.hash(), features: m.features}
 	var later []*session
 	for _, sp := range m.spaces {
-		if !l.carries(sp) {
+		if !l.mayRead(sp.name) {
 			continue
 		}
 		s := m.session(l, sp.name)
@@ -23,6 +23,7 @@ func (m *Machine) greet(l *link) {
 		h.namespaces = append(h.namespaces, greeting{s.name, s.greeting})
 	}
 	m.send(l, h.encode())
+	l.clock = question{m.now, true} // a Hello asks
 	for _, s := range later {
 		s.beginEpoch()
 		m.announce(s)
@@ -40,6 +41,9 @@ func (m *Machine) onHello(l *link, h hello) error {
 		return faultf(CodeCluster, "the peer is of cluster %x, this node of %x", h.cluster[:4], m.cluster[:4])
 	}
 	l.greeted, l.features = true, agree(m.features, h.features)
+	if l.speaks(FeatureClocks) {
+		m.tellClock(l)
+	}
 	if h.revocations != m.revoked.hash() {
 		m.sendRevocations(l, m.revoked.statements)
 	}

@@ -113,6 +113,13 @@ const (
 	CrossMillis = 10_000
 	// HelloTimeoutMillis is how long a peer may take to say Hello.
 	HelloTimeoutMillis = 10_000
+	// ClockEveryMillis is how old an answer about the peer's clock is before it
+	// is asked for again, with something else that is said: what two crystals
+	// drift apart in ten minutes is under a tenth of a second.
+	ClockEveryMillis = 600_000
+	// maxWallMillis bounds what a wall clock can say: the times of timestamps,
+	// up to the year 10889.
+	maxWallMillis = 1<<48 - 1
 	// MaxRefusals is how many deltas in a row a peer may refuse before the
 	// link is closed: with the pauses above that takes five minutes.
 	MaxRefusals = 16

@@ -23,10 +23,10 @@ type link struct {
 	doubted  bool      // nothing came since another instance of the node did
 	features []Feature // that both Hellos list
 	deadline int64     // for it
-	class    Class
-	queued   [Lanes]bool // frames were sent on a lane since it was Flushed
+	queued   bool      // frames were sent since the last Flushed
 	numbers  uint64
 	epochs   uint64
+	clock    question
 
 	sessions []*session // in the order in which either side named them
 	byName   map[string]*session
@@ -73,7 +73,7 @@ func (l *link) nextEpoch() uint64 {
 // that is linked is another end, with a link of its own.
 func (m *Machine) linkUp(ev LinkUp) {
 	l := &link{
-		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, since: m.now, grants: ev.Grants, class: ev.Class,
+		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, since: m.now, grants: ev.Grants,
 		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{},
 	}
 	switch old := m.linkTo(l.far()); {
@@ -155,22 +155,16 @@ func (m *Machine) drop(l *link) {
 	}
 }
 
-// send queues a frame that is about the link.
+// send queues a frame.
 func (m *Machine) send(l *link, f Frame) {
-	m.queue(l, 0, f)
-}
-
-// sendOn queues a frame that speaks of a session's namespace.
-func (m *Machine) sendOn(s *session, f Frame) { m.queue(s.link, s.space.priority.lane(), f) }
-
-func (m *Machine) queue(l *link, lane Lane, f Frame) {
-	l.queued[lane] = true
-	m.emit(Send{l.id, lane, f})
+	l.queued = true
+	m.emit(Send{l.id, f})
+	m.askClock(l)
 }
 
 // flushed says on a link what was held back while it was busy.
-func (m *Machine) flushed(l *link, lane Lane) {
-	l.queued[lane] = false
+func (m *Machine) flushed(l *link) {
+	l.queued = false
 	for _, s := range l.sessions {
 		m.tend(s)
 	}

@@ -24,6 +24,7 @@ const (
 	codeCompare     code = 12
 	codeAnswer      code = 13
 	codeAddresses   code = 14
+	codeClock       code = 15
 	codeSpare       code = 17
 )
 
@@ -31,7 +32,7 @@ var messageNames = [...]string{
 	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
 	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
 	codeSource: "Source", codeCompare: "Compare", codeAnswer: "Answer",
-	codeAddresses: "Addresses", codeSpare: "Spare",
+	codeAddresses: "Addresses", codeClock: "Clock", codeSpare: "Spare",
 }
 
 func (c code) String() string {

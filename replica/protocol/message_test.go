@@ -57,6 +57,8 @@ func samples() []sample {
 		{"gone", (&gone{3}).encode(), gone{3}, func(r *crdt.Reader, n int) any { return readGone(r, n) }},
 		{"vector", encodeVector(3, 4, sampleEntries()), vector{3, 4, sampleVector()}, func(r *crdt.Reader, n int) any { return readVector(r, n) }},
 		{"have", encodeHave(3, sampleEntries()), have{3, sampleVector()}, func(r *crdt.Reader, n int) any { return readHave(r, n) }},
+		{"clock", (&clockMessage{true, 1_700_000_000_000}).encode(), clockMessage{true, 1_700_000_000_000}, func(r *crdt.Reader, n int) any { return readClock(r, n) }},
+		{"clock-asked", (&clockMessage{}).encode(), clockMessage{}, func(r *crdt.Reader, n int) any { return readClock(r, n) }},
 		{"want", (&want{3}).encode(), want{3}, func(r *crdt.Reader, n int) any { return readWant(r, n) }},
 		{"refuse", encodeRefuse(3, 4, reasonStore, sampleEntries()), f, func(r *crdt.Reader, n int) any { return readRefuse(r, n) }},
 		{"spare", (&spare{3, 4, []crdt.NodeID{{1}, {2, 5}}}).encode(), spare{3, 4, []crdt.NodeID{{1}, {2, 5}}}, func(r *crdt.Reader, n int) any { return readSpare(r, n) }},

@@ -50,7 +50,7 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 		err = faultf(CodeProtocol, "Hello is due first, and once")
 	case c == codeDelta || c == codeWriters || c == codeCompare || c == codeAnswer:
 		err = m.dispatchBody(l, c, fields, r)
-	case c == codeHello || c == codeAnnounce || c == codeGone || c == codeRevocations || c == codeAddresses:
+	case c == codeHello || c == codeAnnounce || c == codeGone || c == codeRevocations || c == codeAddresses || c == codeClock:
 		err = m.dispatchLink(l, c, fields, r)
 	default:
 		err = m.dispatchSession(l, c, fields, r)
@@ -87,6 +87,9 @@ func (m *Machine) dispatchLink(l *link, c code, fields int, r *crdt.Reader) erro
 	case codeAnnounce:
 		a := readAnnounce(r, fields)
 		return complete(r, func() error { return m.onAnnounce(l, a) })
+	case codeClock:
+		k := readClock(r, fields)
+		return complete(r, func() error { return m.onClock(l, k) })
 	case codeGone:
 		g := readGone(r, fields)
 		return complete(r, func() error { return m.onGone(l, g) })

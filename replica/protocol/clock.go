@@ -1,0 +1,76 @@
+package protocol
+
+import "github.com/anabranch-db/anabranch/crdt"
+
+// Clock asks what the peer's wall clock says, or tells what ours does;
+// FeatureClocks:
+//
+//	clock = [15]        what does your clock say?
+//	      | [15 wall]   this is what mine says, in milliseconds since 1970
+//
+// A Hello asks as well. An answer is sent at once, and what it told is taken
+// as of the middle of the round trip, which is the one way to know nothing of
+// either direction alone: it is off by half of the round trip at most (RFC
+// 5905, section 8). It is asked for again when something is said anyway and
+// the last answer is old: a link that is idle stays silent.
+type clockMessage struct {
+	told bool
+	wall int64
+}
+
+func (c *clockMessage) encode() Frame {
+	if !c.told {
+		return Frame{newMessage(4, 0, codeClock)}
+	}
+	return Frame{crdt.AppendUint(newMessage(12, 1, codeClock), uint64(c.wall))}
+}
+
+func readClock(r *crdt.Reader, fields int) (c clockMessage) {
+	if fields == 0 {
+		return c
+	}
+	wantFields(r, fields, 1)
+	u := r.Uint()
+	if u > maxWallMillis {
+		r.Fail("a wall clock that is no time")
+	}
+	return clockMessage{true, int64(u)}
+}
+
+// question is one for the peer's clock on a link.
+type question struct {
+	at      int64 // when it was asked last; of a link, when Hello was said
+	waiting bool  // for the answer
+}
+
+// tellClock answers.
+func (m *Machine) tellClock(l *link) {
+	m.send(l, (&clockMessage{true, min(max(m.wall, 0), maxWallMillis)}).encode())
+}
+
+// askClock asks behind what is said anyway, if the last question is old.
+func (m *Machine) askClock(l *link) {
+	if !l.greeted || !l.speaks(FeatureClocks) || m.now-l.clock.at < ClockEveryMillis {
+		return
+	}
+	l.clock = question{m.now, true}
+	m.send(l, (&clockMessage{}).encode())
+}
+
+// onClock takes a question or an answer. An answer that nobody waits for means
+// nothing.
+func (m *Machine) onClock(l *link, c clockMessage) error {
+	if !l.speaks(FeatureClocks) {
+		return faultf(CodeProtocol, "a word of a feature that was not agreed on")
+	}
+	if !c.told {
+		m.tellClock(l)
+		return nil
+	}
+	if l.clock.waiting {
+		l.clock.waiting = false
+		half := (m.now - l.clock.at + 1) / 2
+		m.emit(PeerClock{l.id, c.wall + half, half + 1})
+	}
+	return nil
+}
