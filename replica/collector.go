@@ -1,8 +1,10 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -46,6 +48,7 @@ func (d *DB) background(fn func(ctx context.Context)) {
 // collectAll collects in all namespaces, again and again, until ctx ends.
 func (d *DB) collectAll(ctx context.Context) {
 	every := min(d.options.Retention/(2*retentionSteps), collectEvery)
+	var alone readings
 	for {
 		wait := time.NewTimer(every)
 		select {
@@ -54,10 +57,11 @@ func (d *DB) collectAll(ctx context.Context) {
 			wait.Stop()
 			return
 		}
+		alone.add(d.ran(), d.now(), d.options.Retention.Milliseconds())
 		for _, name := range d.store.Namespaces() {
 			n, err := d.Lookup(name)
 			if err == nil {
-				err = errors.Join(d.collect(ctx, n.store), n.measureAtTimes(ctx))
+				err = errors.Join(d.collect(ctx, n.store, &alone), n.measureAtTimes(ctx))
 			}
 			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoNamespace) {
 				d.log.Warn("a collection failed", "namespace", name, "error", err)
@@ -67,17 +71,28 @@ func (d *DB) collectAll(ctx context.Context) {
 }
 
 // collect drops what is old enough in a namespace, and no peer's concern.
-func (d *DB) collect(ctx context.Context, s *store.Namespace) error {
+func (d *DB) collect(ctx context.Context, s *store.Namespace, seen *readings) error {
 	retention := d.options.Retention
-	old, err := s.Checkpoint(retention/retentionSteps, d.options.Now().Add(-retention))
+	now, agreed := store.Moment{Run: time.Since(d.opened)}, d.clocks.own().Agreed
+	if agreed {
+		now.Wall = d.options.Now()
+	}
+	old, err := s.Checkpoint(now, retention/retentionSteps, retention)
 	if err != nil {
 		return err
 	}
-	removable, err := d.removable(ctx, s, old)
+	removable, alone, err := d.removable(ctx, s, old)
 	if err != nil {
 		return err
 	}
-	done, err := s.Collect(ctx, removable, 0)
+	var expired int64
+	switch {
+	case agreed:
+		expired = d.now() - retention.Milliseconds()
+	case alone:
+		expired = seen.least()
+	}
+	done, err := s.Collect(ctx, removable, max(expired, 0))
 	if done != (store.Collected{}) {
 		d.log.Info("collected", "namespace", s.Name(), "removals", done.Removals, "expired", done.Expired, "log entries", done.Log)
 	}
@@ -87,12 +102,13 @@ func (d *DB) collect(ctx context.Context, s *store.Namespace) error {
 // removable returns of what is old, which it takes over and may be nil, the
 // removals that no peer needs to be told of: all that are linked have them, and some
 // other node does, so that they are not known here alone. Where only this node
-// has ever written, and no peer was ever met, there is nobody to tell.
-func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) (*crdt.Past, error) {
+// has ever written, and no peer was ever met, it is alone: there is nobody to
+// tell.
+func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) (_ *crdt.Past, alone bool, err error) {
 	if old == nil {
-		return s.Past(nil), nil
+		return s.Past(nil), false, nil
 	}
-	alone := true
+	alone = true
 	for w := range old.Normal() {
 		if n, ok := s.NodeOf(w); !ok || n != d.node {
 			alone = false
@@ -100,22 +116,49 @@ func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) 
 	}
 	var c protocol.Coverage
 	if d.mesh != nil {
-		var err error
 		if c, err = d.mesh.coverage(ctx, s.Name()); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	if alone && c.Linked == 0 && (c.Some == nil || c.Some.Empty()) {
-		return old, nil
+		return old, true, nil
 	}
 	if c.Some == nil {
-		return s.Past(nil), nil
+		return s.Past(nil), false, nil
 	}
 	old.Meet(c.Some)
 	if c.Linked > 0 {
 		old.Meet(c.Least)
 	}
-	return old, nil
+	return old, false, nil
+}
+
+// readings are what the wall clock of a node that is alone has said since about
+// a retention ago, by a clock that nobody sets. What had expired at all of them
+// has been expired for as long, whatever the clock did.
+type readings struct {
+	all   []reading
+	whole bool // they go back far enough
+}
+
+type reading struct{ ran, wall int64 }
+
+// add takes a reading, and forgets those that are older than a while, but for
+// the last of them.
+func (r *readings) add(ran, wall, ago int64) {
+	r.all = append(r.all, reading{ran, wall})
+	for len(r.all) > 1 && r.all[1].ran <= ran-ago {
+		r.all = r.all[1:]
+	}
+	r.whole = r.all[0].ran <= ran-ago
+}
+
+// least returns the least of them, or 0.
+func (r *readings) least() int64 {
+	if !r.whole {
+		return 0
+	}
+	return slices.MinFunc(r.all, func(a, b reading) int { return cmp.Compare(a.wall, b.wall) }).wall
 }
 
 // coverage asks the machine what peers have of a namespace.

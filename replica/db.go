@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/store"
@@ -21,6 +22,8 @@ type DB struct {
 	node     crdt.NodeID
 	identity *transport.Identity // nil: a member of no cluster
 	store    *store.Store
+	clocks   *clocks
+	opened   time.Time // by a clock that nobody sets
 
 	// gate is passed by whatever uses the store, and shut by Close.
 	gate    gate
@@ -61,13 +64,14 @@ func Open(dir string, options Options) (*DB, error) {
 	}
 	d := &DB{
 		dir: dir, options: options, log: options.Logger,
-		closing:    make(chan struct{}),
+		closing: make(chan struct{}), opened: time.Now(),
 		membership: membership{entered: make(chan struct{})},
 		namespaces: map[*store.Namespace]*Namespace{},
 		names:      map[string]*Namespace{},
 		views:      map[*View]struct{}{},
 		notices:    notices{now: options.Now},
 	}
+	d.clocks = newClocks(d.ran, d.now, options.MaxSkew, d.clockChanged)
 	self, err := loadSelf(dir, options)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
@@ -121,6 +125,9 @@ func (d *DB) Close() error {
 
 // Node returns the id of the node that this database is of.
 func (d *DB) Node() crdt.NodeID { return d.node }
+
+// ran returns for how many milliseconds the database has been open.
+func (d *DB) ran() int64 { return time.Since(d.opened).Milliseconds() }
 
 // now returns the wall clock in milliseconds since 1970.
 func (d *DB) now() int64 { return d.options.Now().UnixMilli() }

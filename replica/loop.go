@@ -60,6 +60,9 @@ func (m *mesh) step(ev protocol.Event) {
 		m.jobs[ev.Job]() // releases its context
 		delete(m.jobs, ev.Job)
 	}
+	if _, ok := ev.(protocol.Received); ok {
+		m.machine.Step(m.now(), protocol.WallClock{Millis: m.clocks.wall()})
+	}
 	effects := m.machine.Step(m.now(), ev)
 	release := func() {}
 	if ev, ok := ev.(protocol.Received); ok {
@@ -80,7 +83,7 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case protocol.Send:
-			m.send(e.Link, e.Lane, e.Frame)
+			m.send(e.Link, e.Frame)
 		case protocol.Introduce:
 			m.queueIntroduction(e)
 		case protocol.Build:
@@ -108,6 +111,10 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 			m.acquaint(e.Link)
 		case protocol.LearnAddresses:
 			m.hear(e)
+		case protocol.PeerClock:
+			if l := m.link(e.Link); l != nil {
+				m.clocks.note(l.peer, e.WallMillis, e.ErrorMillis)
+			}
 		case protocol.Close:
 			m.closeLink(e)
 		case protocol.SetTimer:
@@ -119,9 +126,9 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 	return kept
 }
 
-func (m *mesh) send(id protocol.LinkID, at protocol.Lane, f protocol.Frame) {
+func (m *mesh) send(id protocol.LinkID, f protocol.Frame) {
 	if l := m.link(id); l != nil {
-		l.outlet.queue(at, f)
+		l.outlet.queue(f)
 	}
 }
 

@@ -262,7 +262,7 @@ func (d *DB) RemovePeer(address string) error {
 	if !found {
 		return fmt.Errorf("peer %q: %w", address, crdt.ErrMissing)
 	}
-	return d.setMeter(address, nil)
+	return nil
 }
 
 func (d *DB) changePeers(change func([]string) []string) error {
@@ -303,18 +303,14 @@ func (d *DB) Peers() ([]PeerStatus, error) {
 	}
 	defer d.gate.leave()
 	if d.mesh != nil {
-		all := d.mesh.peers()
-		return all, d.mesh.describeMeters(all, d.store.Namespaces(), d.priority)
+		return d.mesh.peers(), nil
 	}
 	saved, err := d.savedPeers()
 	var all []PeerStatus
 	for _, p := range saved {
 		all = append(all, PeerStatus{Address: p, Configured: true, Origin: OriginSaved, Breaker: Breaker{State: BreakerClosed}})
 	}
-	if err != nil {
-		return nil, err
-	}
-	return all, d.describeSaved(all)
+	return all, err
 }
 
 // SetOffline closes every link and neither makes nor takes any, until it is

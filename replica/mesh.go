@@ -23,6 +23,7 @@ type mesh struct {
 	log     *slog.Logger
 	notices *notices
 	losses  *losses
+	clocks  *clocks
 	started time.Time // the machine's clock counts from here, monotonically
 
 	ctx     context.Context // ends when the mesh closes
@@ -47,16 +48,13 @@ type mesh struct {
 	inbox       inbox
 	revocations revocationQueue
 
-	mu       sync.Mutex
-	links    map[protocol.LinkID]*link
-	lastID   protocol.LinkID
-	dialers  map[string]*dialer
-	accounts map[string]*account // by address; of everyPeer, those without
-	setLocal func(key string, value []byte) error
-	wall     func() time.Time
-	offline  bool
-	changed  chan struct{} // closed, and replaced, when links or offline change
-	totals   transport.LinkStats
+	mu      sync.Mutex
+	links   map[protocol.LinkID]*link
+	lastID  protocol.LinkID
+	dialers map[string]*dialer
+	offline bool
+	changed chan struct{} // closed, and replaced, when links or offline change
+	totals  transport.LinkStats
 }
 
 // newMesh returns a mesh over a network, which it closes.
@@ -64,20 +62,21 @@ func newMesh(network transport.Network, d *DB) *mesh {
 	roster := d.roster
 	m := &mesh{
 		network: network, roster: roster, log: d.log, started: time.Now(),
-		notices: &d.notices, losses: &d.losses,
+		notices: &d.notices, losses: &d.losses, clocks: d.clocks,
 		turns: newTurns(),
 		machine: protocol.New(protocol.Config{
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
-			Features: []protocol.Feature{protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureSpare},
+			Features: []protocol.Feature{
+				protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureClocks, protocol.FeatureSpare,
+			},
 		}),
 		appliers: map[*store.Namespace]*applier{},
 		jobs:     map[protocol.JobID]context.CancelFunc{},
 		links:    map[protocol.LinkID]*link{},
 		dialers:  map[string]*dialer{},
-		accounts: map[string]*account{}, setLocal: d.store.SetLocal, wall: d.options.Now,
-		changed: make(chan struct{}),
-		book:    newBook(d.node, network.Addr()),
-		told:    map[remote]told{}, meshLinks: d.options.MeshLinks,
+		changed:  make(chan struct{}),
+		book:     newBook(d.node, network.Addr()),
+		told:     map[remote]told{}, meshLinks: d.options.MeshLinks,
 
 		revocations: make(revocationQueue, revocationPlaces),
 	}
@@ -110,7 +109,6 @@ func (m *mesh) close() error {
 	err := m.network.Close()
 	m.running.Wait()
 	m.timer.Stop()
-	m.closeMeters()
 	return err
 }
 
@@ -176,22 +174,19 @@ func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
 	m.lastID++
 	l := newLink(m, m.lastID, conn)
 	m.doubt(l)
-	m.classify(l)
 	m.links[l.id] = l
 	m.linksChanged()
 	peer := conn.Peer()
 	m.inbox.post(protocol.LinkUp{
 		Link: l.id, Peer: peer.Node, Instance: protocol.Instance(l.instance), Dialed: conn.Dialed(),
-		Grants: grants{peer.Grants}, Class: l.account.Load().class(),
+		Grants: grants{peer.Grants},
 	})
 	l.start()
-	m.classifyAll(l.remote())
 	return l
 }
 
 // detach forgets a link that has ended.
 func (m *mesh) detach(l *link) {
-	m.charge(l)
 	m.mu.Lock()
 	delete(m.links, l.id)
 	addStats(&m.totals, l.conn.Stats())

@@ -22,7 +22,9 @@ const (
 	// NoticeTwin: somebody else wrote as this very run: the process was
 	// resumed from a copy of its memory. It goes on as another writer.
 	NoticeTwin
-	// NoticeSkew: Node's clock is ahead. What it wrote is merged all the same.
+	// NoticeSkew: Node's clock is off, or it wrote ahead of ours. What it
+	// wrote is merged all the same. If it is this node, most peers agree on
+	// another time.
 	NoticeSkew
 	// NoticeDamaged: what is on disk is not what was written. Nothing is
 	// written and synced any more, and the directory wants a Repair.

@@ -38,10 +38,6 @@ type Options struct {
 	// which suits most. Negative: never.
 	KeepAlive time.Duration
 
-	// Meter says that bytes cost on the way to every peer that was not added
-	// with a meter of its own, which share an account. Nil: they do not.
-	Meter *Meter
-
 	// Identity is who the node is. Nil: whom the directory says, which gets
 	// a key of its own if it has none. Where FS is not the operating
 	// system's, nil is a new node at every open.
@@ -57,8 +53,9 @@ type Options struct {
 	// yields must never repeat, here or on another node.
 	Random io.Reader
 
-	// MaxSkew is how far a peer's clock may pull this one's ahead of Now.
-	// Default: one minute.
+	// MaxSkew is how far a peer's clock may be off this node's: one that is
+	// further off is reported. It is also how far a peer's timestamps pull
+	// this node's ahead of Now. Default: DefaultMaxSkew.
 	MaxSkew time.Duration
 	// BufferedSync is within which time a buffered commit is on disk.
 	// Default: 50 ms.
@@ -67,6 +64,10 @@ type Options struct {
 	// node, to an eighth. A node that is away for longer still catches up; it
 	// then compares all that it has with a peer. Default: 7 days. At least a
 	// minute.
+	//
+	// What has expired is kept for as long, and then for as long as no peer's
+	// clock agrees with this node's: what one node collects is gone everywhere,
+	// so one with a wrong clock must not.
 	Retention time.Duration
 	// CacheBytes bounds the memory for blocks of the database. Default: 16
 	// MiB, which memtables are taken out of.
@@ -100,11 +101,6 @@ func (o Options) validate() (Options, error) {
 	if o.Network != nil && o.Listen != "" {
 		return o, fmt.Errorf("%w: Listen %q is of no use beside a Network, which has an address", ErrOptions, o.Listen)
 	}
-	if o.Meter != nil {
-		if err := o.Meter.validate(); err != nil {
-			return o, fmt.Errorf("field Meter: %w", err)
-		}
-	}
 	for i, p := range o.Peers {
 		if p == "" {
 			return o, fmt.Errorf("%w: Peers[%d] is empty", ErrOptions, i)
@@ -126,6 +122,9 @@ func (o Options) validate() (Options, error) {
 		o.KeepAlive = defaultKeepAlive
 	case o.KeepAlive < 0:
 		o.KeepAlive = 0
+	}
+	if o.MaxSkew == 0 {
+		o.MaxSkew = DefaultMaxSkew
 	}
 	switch {
 	case o.Retention == 0:

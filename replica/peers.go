@@ -57,8 +57,8 @@ type PeerStatus struct {
 	// Breaker tells when Address is dialed next. It is closed while a link
 	// is up.
 	Breaker Breaker
-	// Meter is how the link stands if it is metered, else nil.
-	Meter *MeterStatus
+	// Clock is its clock, if it was compared since Open.
+	Clock ClockStatus
 	// Stats are of the link that is up.
 	Stats transport.LinkStats
 }
@@ -99,6 +99,9 @@ func (m *mesh) peers() []PeerStatus {
 		if m.dialers[address] == nil && c.failure != nil {
 			all = append(all, c.status())
 		}
+	}
+	for i := range all {
+		all[i].Clock = m.clocks.peer(all[i].Node)
 	}
 	slices.SortFunc(all, func(a, b PeerStatus) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), a.Node.Compare(b.Node))

@@ -35,6 +35,8 @@ type Status struct {
 	// Twins is how often somebody was noticed to have written as this very
 	// run: the process was resumed from a copy of its memory.
 	Twins int
+	// Clock is what the peers make of this node's clock.
+	Clock ClockStatus
 	// Notices are the last ones since Open, the oldest first.
 	Notices []Notice
 	// OpenViews is how many views hold back the freeing of disk space.
@@ -68,8 +70,6 @@ type NamespaceStatus struct {
 	// Losses are what the store was found to lack since Open of what its own
 	// node wrote, ordered by writer.
 	Losses []Loss
-	// Priority is how urgent it is on links, as SetPriority says.
-	Priority Priority
 	// Watchers is how many watch loops run.
 	Watchers int
 	// Counters is what counters took when they were last measured: within the
@@ -101,6 +101,7 @@ func (d *DB) Status() (Status, error) {
 		OpenViews: len(d.tracked()), Twins: int(d.twins.Load()),
 	}
 	s.Notices, _, _ = d.notices.since(0)
+	s.Clock = d.clocks.own()
 	var err error
 	if s.Peers, err = d.Peers(); err != nil {
 		return Status{}, err
@@ -135,7 +136,6 @@ func (n *Namespace) status() NamespaceStatus {
 	}
 	s.Transactions = visible.Transactions()
 	s.Unsynced = s.Transactions - durable.Transactions()
-	s.Priority, _ = n.db.priority(n.Name()) // else it is being closed
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Watchers, s.Counters = len(n.watchers), n.counters

@@ -11,25 +11,44 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-// A checkpoint is the vector of what was here at some time of our own clock:
-// it tells how long a removal has been here, whatever its timestamp says.
+// A checkpoint is the vector of what was here at some age of the namespace: it
+// tells how long a removal has been here, whatever its timestamp says.
 //
-//	key    07 time, in milliseconds since 1970
-//	value  01 array of writer number and seq in turn, in normal form
+//	key    07 age, in milliseconds
+//	value  01 wall array of writer number and seq in turn, in normal form
+//
+// The age counts how long stores with the namespace were open, by a clock that
+// nobody sets, and whatever passed between two checkpoints that both have a
+// wall: the wall clock, in milliseconds since 1970, where it was known to be
+// right; else 0. So a clock that jumps by ten years, ahead or back, ages
+// nothing, and what is off for long ages all the same.
 
-// clockSet is the time before which a clock was never set: it began at 1970
-// when the device booted. What such a clock measures is not kept.
-var clockSet = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+// Moment is when a checkpoint is made.
+type Moment struct {
+	// Run is how long the store has been open, by a clock that nobody sets.
+	Run time.Duration
+	// Wall is the wall clock, if it is known to be right; else zero.
+	Wall time.Time
+}
+
+// wall returns it in milliseconds since 1970, or 0.
+func (m Moment) wall() int64 {
+	if m.Wall.IsZero() {
+		return 0
+	}
+	return max(m.Wall.UnixMilli(), 0)
+}
 
 // pointKey returns the key of a checkpoint.
-func (ns *Namespace) pointKey(at time.Time) []byte {
-	return binary.BigEndian.AppendUint64(ns.points[:], uint64(at.UnixMilli()))
+func (ns *Namespace) pointKey(age int64) []byte {
+	return binary.BigEndian.AppendUint64(ns.points[:], uint64(age))
 }
 
 // checkpoint is one that was read.
 type checkpoint struct {
 	key    []byte
-	at     time.Time
+	age    int64
+	wall   int64
 	vector crdt.Vector // in normal form
 }
 
@@ -46,14 +65,15 @@ func (ns *Namespace) checkpoints() ([]checkpoint, error) {
 		if len(p.key) != prefixLen+8 {
 			return nil, fmt.Errorf("%w: key of a checkpoint %x", ErrDamaged, p.key)
 		}
-		p.at = time.UnixMilli(int64(binary.BigEndian.Uint64(p.key[prefixLen:])))
+		p.age = int64(binary.BigEndian.Uint64(p.key[prefixLen:]))
 		r, err := metaReader(it.Value())
 		if err == nil {
+			p.wall = int64(r.Uint())
 			p.vector = ns.readNumbered(r)
 			err = r.Done()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: checkpoint of %s: %w", ErrDamaged, p.at.UTC().Format(time.RFC3339), err)
+			return nil, fmt.Errorf("%w: checkpoint of age %d: %w", ErrDamaged, p.age, err)
 		}
 		points = append(points, p)
 	}
@@ -61,59 +81,73 @@ func (ns *Namespace) checkpoints() ([]checkpoint, error) {
 }
 
 // Checkpoint takes note of what is on disk now, if the last note is older than
-// every, and returns what was covered here at a time. It is nil
-// if no note is that old, or the clock was never set. Notes that are older
-// still are forgotten, and those that are ahead of the clock, which was set
-// back since: what they tell of counts as coming now. Errors are those of
+// every, and returns what has been covered here for a while, nil if no note is
+// that old. Notes that are older still are forgotten. Errors are those of
 // Commit.
-func (ns *Namespace) Checkpoint(every time.Duration, at time.Time) (*crdt.Past, error) {
-	now := ns.store.options.Now()
-	if now.Before(clockSet) {
-		return nil, nil
-	}
+func (ns *Namespace) Checkpoint(now Moment, every, ago time.Duration) (*crdt.Past, error) {
 	if err := ns.store.use(); err != nil {
 		return nil, err
 	}
 	defer ns.store.users.Done()
-	v, err := ns.checkpoint(now, every, at)
+	ns.collecting.Lock()
+	defer ns.collecting.Unlock()
+	v, err := ns.checkpoint(now, every.Milliseconds(), ago.Milliseconds())
 	if err != nil {
 		return nil, ns.named("make a checkpoint of", err)
 	}
 	return v, nil
 }
 
-func (ns *Namespace) checkpoint(now time.Time, every time.Duration, at time.Time) (found *crdt.Past, err error) {
+// noted is what a run knows of the last checkpoint that it made.
+type noted struct {
+	age int64
+	run time.Duration
+}
+
+// age returns the namespace's age, given the last checkpoint.
+func (ns *Namespace) age(now Moment, last checkpoint) int64 {
+	ran := now.Run
+	if ns.noted.age == last.age {
+		ran -= ns.noted.run
+	}
+	passed := max(ran.Milliseconds(), 0)
+	if wall := now.wall(); wall != 0 && last.wall != 0 {
+		passed = max(passed, wall-last.wall)
+	}
+	return last.age + passed
+}
+
+func (ns *Namespace) checkpoint(now Moment, every, ago int64) (found *crdt.Past, err error) {
 	points, err := ns.checkpoints()
 	if err != nil {
 		return nil, err
 	}
+	var last checkpoint
+	if len(points) > 0 {
+		last = points[len(points)-1]
+	}
+	age := ns.age(now, last)
 	var old [][]byte
-	var oldest, last *checkpoint
+	var oldest *checkpoint
 	for i := range points {
-		p := &points[i]
-		switch {
-		case p.at.After(now):
-			old = append(old, p.key)
-			continue
-		case !p.at.After(at):
+		if p := &points[i]; p.age <= age-ago {
 			if oldest != nil {
 				old = append(old, oldest.key)
 			}
 			oldest = p
 		}
-		last = p
 	}
 	if oldest != nil {
 		found = ns.Past(oldest.vector)
 	}
-	due := last == nil || now.Sub(last.at) >= every
+	due := len(points) == 0 || age-last.age >= every
 	if !due && len(old) == 0 {
 		return found, nil
 	}
 	if err := ns.store.engine.admit(); err != nil {
 		return nil, err
 	}
-	return found, ns.alone(func(b *pebble.Batch) error {
+	err = ns.alone(func(b *pebble.Batch) error {
 		for _, key := range old {
 			if err := b.Delete(key, nil); err != nil {
 				return err
@@ -122,9 +156,14 @@ func (ns *Namespace) checkpoint(now time.Time, every time.Duration, at time.Time
 		if !due {
 			return nil
 		}
-		v := appendNumbered([]byte{metaFormat}, ns.Durable().Normal(), ns.lineage.number)
-		return b.Set(ns.pointKey(now), v, nil)
+		v := crdt.AppendUint([]byte{metaFormat}, uint64(now.wall()))
+		v = appendNumbered(v, ns.Durable().Normal(), ns.lineage.number)
+		return b.Set(ns.pointKey(age), v, nil)
 	})
+	if err == nil && due {
+		ns.noted = noted{age, now.Run}
+	}
+	return found, err
 }
 
 // alone commits what changes nothing that can be read, unless the namespace is

@@ -238,61 +238,67 @@ func TestAStalePeerDoesNotBringBackWhatWasCollected(t *testing.T) {
 	}
 }
 
-func TestACheckpointTellsWhatWasHereAtATime(t *testing.T) {
+// A fleet's checkpoints: what has been here for an hour, by the clock of the
+// run, and by the wall clock where it is right.
+func TestACheckpointTellsWhatHasBeenHereForAWhile(t *testing.T) {
 	f := &fleet{t: t}
 	disk := vfs.NewMem()
-	o := f.options(1, disk)
-	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	o.Now = func() time.Time { return now }
-	s := f.openWith(o)
+	s := f.open(1, disk)
 	ns := create(t, s)
-	point := func(ago time.Duration) crdt.Vector {
+	var at store.Moment
+	point := func(want crdt.Vector, what string) {
 		t.Helper()
 		if err := ns.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		v, err := ns.Checkpoint(time.Hour, now.Add(-ago))
+		v, err := ns.Checkpoint(at, time.Hour, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v == nil {
-			return nil
+		var got crdt.Vector
+		if v != nil {
+			got = v.Expand()
 		}
-		return v.Expand()
+		if (v == nil) != (want == nil) || !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
 	}
+	year := 365 * 24 * time.Hour
+	wall := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	commit(t, ns, set(numbered(1), "x"))
 	first := ns.Vector()
-	if v := point(time.Hour); v != nil {
-		t.Errorf("before there was one: %v", v)
-	}
-	now = now.Add(30 * time.Minute)
+	point(nil, "before there was one")
+	at.Run += 30 * time.Minute
 	commit(t, ns, set(numbered(2), "x"))
-	if v := point(time.Hour); v != nil {
-		t.Errorf("half an hour old: %v", v)
-	}
-	now = now.Add(40 * time.Minute)
+	point(nil, "half an hour old")
+	at.Run += 40 * time.Minute
 	second := ns.Vector()
-	if v := point(time.Hour); !v.Equal(first) {
-		t.Errorf("an hour old: %v, want %v", v, first)
+	point(first, "an hour old")
+	reopen := func() {
+		s, ns = f.reopen(1, disk, s)
+		at.Run = 0
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ns = create(t, f.openWith(o))
-	now = now.Add(time.Hour)
-	if v := point(time.Hour); !v.Equal(second) {
-		t.Errorf("after opening again: %v, want %v", v, second)
-	}
-	now = now.Add(-100 * 24 * time.Hour) // it was wrong; what there is counts from now on
-	if v := point(time.Hour); v != nil {
-		t.Errorf("after the clock was set back: %v", v)
-	}
-	now = now.Add(2 * time.Hour)
-	if v := point(time.Hour); !v.Equal(second) {
-		t.Errorf("and two hours later: %v, want %v", v, second)
-	}
-	now = time.UnixMilli(0)
-	if v := point(time.Hour); v != nil {
-		t.Errorf("of a clock that was never set: %v", v)
-	}
+	reopen()
+	point(first, "after opening again")
+	at.Run += time.Hour
+	at.Wall = wall.Add(10 * year) // nobody knows when the note before was made
+	point(second, "an hour later, with a clock that is right now")
+	commit(t, ns, set(numbered(3), "x"))
+	at.Run += time.Hour
+	at.Wall = time.Time{} // it jumps, and nobody vouches for it
+	third := ns.Vector()
+	point(second, "with the clock off")
+	at.Run, at.Wall = at.Run+time.Hour, wall
+	point(third, "another hour")
+	commit(t, ns, set(numbered(4), "x"))
+	fourth := ns.Vector()
+	at.Run, at.Wall = at.Run+time.Hour, wall.Add(time.Hour)
+	point(third, "an hour of a clock that was right twice")
+	reopen()
+	at.Wall = wall.Add(2 * time.Hour)
+	point(fourth, "switched off for an hour")
+	reopen()
+	at.Wall = wall.Add(-year) // it was right, and is right again: this cannot be
+	at.Run = time.Minute
+	point(fourth, "with a clock that went back")
 }

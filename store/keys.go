@@ -27,7 +27,7 @@ import (
 //	|    |           | 04   | writer (4) | seq (8) | part (2) |  and more of them
 //	|    |           | 05   | key |                   a record
 //	|    |           | 06   | writer (4) |            an entry of the floor
-//	|    |           | 07   | time (8) |              a checkpoint
+//	|    |           | 07   | age (8) |               a checkpoint
 //	|    |           | 08   |                         how far was collected
 //	|    |           | 09   | bucket (8) | key |      a record that expires
 //	| 06 | number(4) | 01   | writer (4) |            waits: a writer's record

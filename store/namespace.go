@@ -35,6 +35,7 @@ type Namespace struct {
 
 	collecting   sync.Mutex // one collection at a time; taken before applying
 	collected    collected  // guarded by collecting
+	noted        noted      // guarded by collecting
 	applying     sync.Mutex
 	applyBuilder builder
 

@@ -11,7 +11,10 @@ import (
 
 func peerCommand(g *globals) *cobra.Command {
 	return group("peer", "Whom this node keeps a link with", "  anabranch peer add hub.example:7600",
-		peerAdd(g),
+		peerVerb(g, "peer add", &cobra.Command{
+			Use: "add HOST:PORT", Short: "Keep a link with the node there, after restarts too",
+			Example: "  anabranch peer add hub.example:7600",
+		}),
 		peerVerb(g, "peer remove", &cobra.Command{
 			Use: "remove HOST:PORT", Short: "Keep no link with the node there, and close the one that is up",
 			Example: "  anabranch peer remove hub.example:7600",
@@ -32,7 +35,6 @@ func peerHandlers() map[string]handler {
 type (
 	peerArgs struct {
 		Address string `json:"address"`
-		meterArgs
 	}
 	peerRow struct {
 		Address    string `json:"address"`
@@ -52,7 +54,7 @@ type (
 		RTTMicros int64      `json:"rtt_us,omitempty"`
 		Sent      uint64     `json:"bytes_sent"`
 		Received  uint64     `json:"bytes_received"`
-		Meter     *meterRow  `json:"meter,omitempty"`
+		Clock     *clockRow  `json:"clock,omitempty"`
 	}
 	breakerRow struct {
 		State    string `json:"state"`
@@ -65,29 +67,7 @@ type (
 func peerVerb(g *globals, name string, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runQuiet(cmd, g, name, peerArgs{Address: args[0]})
-	}
-	return cmd
-}
-
-func peerAdd(g *globals) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "add HOST:PORT", Short: "Keep a link with the node there, after restarts too",
-		Long: `Add keeps a link with the node there from now on. With --metered, bytes cost on the
-way: namespaces of priority bulk (see 'namespace priority') wait for another link,
-and once --bytes-per-day is used up only urgent ones flow. What was used is written
-down; a day is 24 hours of time that passed, whatever the clock says meanwhile.
-Added without --metered again, a peer is metered as before.`,
-		Example: "  anabranch peer add hub.example:7600\n  anabranch peer add hub.example:7600 --metered --bytes-per-day 50M",
-		Args:    cobra.ExactArgs(1),
-	}
-	meter := meterFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		m, err := meter()
-		if err != nil {
-			return err
-		}
-		return runQuiet(cmd, g, "peer add", peerArgs{args[0], m})
+		return runQuiet(cmd, g, name, peerArgs{args[0]})
 	}
 	return cmd
 }
@@ -106,11 +86,11 @@ failed again and again is left alone, and half-open while it is tried once more.
 		Example: "  anabranch peer list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := newPrinter(cmd.OutOrStdout(), g.output, "address", "node", "state", "found", "rtt", "sent", "received", "breaker", "failure")
+			p := newPrinter(cmd.OutOrStdout(), g.output, "address", "node", "state", "found", "rtt", "clock", "sent", "received", "breaker", "failure")
 			err := call(cmd.Context(), g, "peer list", struct{}{}, func(r peerRow) error {
 				rtt := time.Duration(r.RTTMicros) * time.Microsecond
 				return p.row(r, r.Address, r.Address, shortID(r.Node), r.State, r.found(),
-					rtt.String(), byteCount(r.Sent), byteCount(r.Received), r.Breaker.String(), r.Failure)
+					rtt.String(), r.Clock.peerClock(), byteCount(r.Sent), byteCount(r.Received), r.Breaker.String(), r.Failure)
 			})
 			if err != nil {
 				return err
@@ -153,14 +133,7 @@ func onlineCommand(g *globals) *cobra.Command {
 }
 
 func runPeerAdd(_ context.Context, db *replica.DB, args peerArgs, _ emit) error {
-	meter, err := args.meter()
-	if err != nil {
-		return err
-	}
-	if meter == nil {
-		return db.AddPeer(args.Address)
-	}
-	return db.AddPeerWith(args.Address, replica.PeerOptions{Meter: meter})
+	return db.AddPeer(args.Address)
 }
 
 func runPeerRemove(_ context.Context, db *replica.DB, args peerArgs, _ emit) error {
@@ -211,7 +184,7 @@ func peerRowOf(p replica.PeerStatus) peerRow {
 	row := peerRow{
 		Address: p.Address, Configured: p.Configured, State: "disconnected", Found: string(p.Origin), SeenAs: p.SeenAs,
 		Breaker:   breakerRow{State: string(p.Breaker.State), Failures: p.Breaker.Failures},
-		Meter:     meterRowOf(p.Meter),
+		Clock:     clockRowOf(p.Clock),
 		RTTMicros: p.Stats.RTT.Microseconds(), Sent: p.Stats.BytesSent, Received: p.Stats.BytesReceived,
 	}
 	if !p.Node.IsZero() {

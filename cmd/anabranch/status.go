@@ -31,6 +31,7 @@ type (
 		Sent       uint64               `json:"bytes_sent"`
 		Received   uint64               `json:"bytes_received"`
 		Admission  admissionRow         `json:"admission"`
+		Clock      *clockRow            `json:"clock,omitempty"`
 		Namespaces []namespaceStatusRow `json:"namespaces"`
 		Peers      []peerRow            `json:"peers"`
 		Copies     []copyRow            `json:"copies,omitempty"`
@@ -59,7 +60,6 @@ type (
 		Writers      int    `json:"writers"`
 		Branches     int    `json:"branches"`
 		Watchers     int    `json:"watchers"`
-		Priority     string `json:"priority,omitempty"` // unless normal
 		// Own are the lines of runs of this node: several if the directory
 		// was copied, restored or set back. Losses are what peers had of
 		// them and the store had not.
@@ -112,6 +112,7 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 		{"health", r.Health}, {"on disk", byteCount(r.DiskBytes)},
 		{"handshakes", fmt.Sprintf("%d at most at a time, %d refused", r.Admission.MostHandshakes, r.Admission.Refused)},
 		{"sent, received", byteCount(r.Sent) + ", " + byteCount(r.Received)},
+		{"clock", r.Clock.ownClock()},
 	} {
 		if err := p.row(nil, "", line[0], line[1]); err != nil {
 			return err
@@ -133,16 +134,15 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 		return err
 	}
 	fmt.Fprintln(out)
-	p = newPrinter(out, outputTable, "peer", "node", "state", "found", "seen as", "breaker", "failure")
+	p = newPrinter(out, outputTable, "peer", "node", "state", "found", "seen as", "breaker", "clock", "failure")
 	for _, peer := range r.Peers {
-		if err := p.row(nil, "", peer.Address, shortID(peer.Node), peer.State, peer.found(), peer.SeenAs, peer.Breaker.String(), peer.Failure); err != nil {
+		if err := p.row(nil, "", peer.Address, shortID(peer.Node), peer.State, peer.found(), peer.SeenAs, peer.Breaker.String(), peer.Clock.peerClock(), peer.Failure); err != nil {
 			return err
 		}
 	}
 	if err := p.flush(); err != nil {
 		return err
 	}
-	printMeters(out, r.Peers)
 	for _, c := range r.Copies {
 		fmt.Fprintf(out, "\nnode %s is connected as %d instances: cloned, or restored while the original runs\n",
 			c.Node[:8], c.Instances)
@@ -232,6 +232,7 @@ func runStatus(ctx context.Context, db *replica.DB, args statusArgs, out emit) e
 	row := statusRow{
 		Node: s.Node.String(), Dir: s.Dir, Listen: s.Listen, Offline: s.Offline, Health: "good",
 		DiskBytes: s.DiskBytes, Sent: s.Traffic.BytesSent, Received: s.Traffic.BytesReceived,
+		Clock:      clockRowOf(s.Clock),
 		Namespaces: []namespaceStatusRow{}, Peers: []peerRow{}, Twins: s.Twins, Notices: []noticeRow{},
 	}
 	if c, err := db.Cluster(); err == nil {
