@@ -22,6 +22,10 @@ const (
 	// tellCandidates is how long ago a node must have known an address to
 	// work for others to be told of it.
 	tellCandidates = 24 * time.Hour
+	// keepDiscovered is how long an address that was discovered is remembered
+	// after it was last heard of, if nobody was met there: five rounds of
+	// package lan.
+	keepDiscovered = 5 * time.Minute
 	// hearsayTries is how often an address is tried at which this node never
 	// met anybody.
 	hearsayTries = 3
@@ -287,6 +291,10 @@ func (b *book) next(now time.Time, suits func(*candidate) bool) (best *candidate
 	defer b.mu.Unlock()
 	ties := 0
 	for _, c := range b.all {
+		if c.origin == OriginDiscovered && !c.trying && c.proven.IsZero() && now.Sub(c.heard) > keepDiscovered {
+			b.drop(c)
+			continue
+		}
 		if c.trying || b.isRemoved(c.node) || !suits(c) {
 			continue
 		}

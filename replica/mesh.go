@@ -41,6 +41,7 @@ type mesh struct {
 	quarantined bool // the store is damaged: no namespace is announced
 
 	book      *book
+	moves     chan struct{}   // of capacity 1: the network has changed, for discover
 	told      map[remote]told // by the loop
 	meshLinks int             // from how many on none are sought
 	seeking   int             // candidates that are tried now; under mu
@@ -75,6 +76,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		links:    map[protocol.LinkID]*link{},
 		dialers:  map[string]*dialer{},
 		changed:  make(chan struct{}),
+		moves:    make(chan struct{}, 1),
 		book:     newBook(d.node, network.Addr()),
 		told:     map[remote]told{}, meshLinks: d.options.MeshLinks,
 

@@ -34,6 +34,7 @@ func (m *mesh) networkChanged() {
 	if n, ok := m.network.(interface{ NetworkChanged() }); ok {
 		n.NetworkChanged()
 	}
+	signal(m.moves)
 	m.book.moved(time.Now())
 	m.settle()
 	m.mu.Lock()

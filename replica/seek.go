@@ -133,6 +133,7 @@ func (m *mesh) keepBook() {
 func (m *mesh) discover(d Discovery) {
 	err := d.Discover(m.ctx, Announcement{
 		Cluster: m.roster.cluster(), Instance: m.network.Instance(), Addr: m.network.Addr(),
+		Changed: m.moves,
 	}, func(address string) {
 		m.book.found(address, time.Now())
 	})
@@ -145,7 +146,7 @@ func (m *mesh) discover(d Discovery) {
 type Discovery interface {
 	// Discover tells others of this node, and calls found with the address of
 	// each that may be of its cluster, again each time that it is heard of,
-	// until ctx ends. Addresses are only tried: who is there has to prove
+	// until ctx ends, and returns its error. Addresses are only tried: who is there has to prove
 	// it. found does not block.
 	Discover(ctx context.Context, self Announcement, found func(address string)) error
 }
@@ -157,4 +158,7 @@ type Announcement struct {
 	Instance transport.Instance
 	// Addr is where it listens, HOST:PORT; the host may be unspecified.
 	Addr string
+	// Changed is sent to when this node's network has changed. It has one
+	// receiver.
+	Changed <-chan struct{}
 }

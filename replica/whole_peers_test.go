@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -295,5 +296,72 @@ func TestWhatCannotBeDialedIsNotLearned(t *testing.T) {
 	b.learn([32]byte{9}, own, false, now)
 	if len(b.all) != 2 {
 		t.Errorf("%d addresses were learned", len(b.all))
+	}
+}
+
+// lanOf is a local network that tells every node of every address, and of some
+// where nobody is, once a minute.
+type lanOf struct{ addresses []string }
+
+func (l lanOf) Discover(ctx context.Context, self Announcement, found func(string)) error {
+	for {
+		for _, a := range l.addresses {
+			found(a)
+		}
+		select {
+		case <-time.After(time.Minute):
+		case <-self.Changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// What is discovered is dialed, and nothing else is believed of it.
+func TestDiscoveredNodesAreDialed(t *testing.T) {
+	lan := lanOf{[]string{"node0:1", "node1:1", "node2:1", "nobody:1"}}
+	change := func(_ int, n *wholeNode) {
+		n.options.Peers, n.options.Discovery = nil, lan
+	}
+	inBubbleWith(t, 3, simnet.Options{Latency: time.Millisecond}, change, func(f *wholeFleet) {
+		f.pass(20 * time.Second)
+		for i, n := range f.nodes {
+			for _, o := range f.nodes[:i] {
+				if !n.linked(o) || !o.linked(n) {
+					t.Errorf("%s and %s are not linked", n.address, o.address)
+				}
+			}
+		}
+		peers, err := f.nodes[0].db.Peers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range peers {
+			if p.Origin != OriginDiscovered && p.Origin != "" || p.Configured {
+				t.Errorf("peer %+v", p)
+			}
+		}
+		f.pass(time.Hour)
+		set(t, f.nodes[0], 7)
+		for _, n := range f.nodes {
+			n.namespace("edge")
+		}
+		f.converge("edge")
+	})
+}
+
+// An address that is not heard of any more is forgotten.
+func TestWhatIsDiscoveredExpires(t *testing.T) {
+	b := newBook([32]byte{1}, "192.0.2.1:7600")
+	now := time.Unix(1_000_000, 0)
+	b.found("10.0.0.2:1", now)
+	b.found("10.0.0.3:1", now)
+	b.found("127.0.0.1", now)
+	b.found("10.0.0.3:1", now.Add(keepDiscovered))
+	if c, _ := b.next(now.Add(keepDiscovered+time.Second), func(*candidate) bool { return true }); c == nil || c.address != "10.0.0.3:1" {
+		t.Errorf("next is %+v", c)
+	}
+	if n := len(b.all); n != 1 {
+		t.Errorf("%d are remembered", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/anabranch-db/anabranch/replica"
+	"github.com/anabranch-db/anabranch/replica/lan"
 )
 
 type serveArgs struct {
@@ -19,6 +20,7 @@ type serveArgs struct {
 	namespaces []string
 	retention  time.Duration
 	meshLinks  int
+	discover   bool
 	verbose    bool
 }
 
@@ -30,6 +32,10 @@ func serveCommand(g *globals) *cobra.Command {
 		Long: `Serve runs the directory's node until it is interrupted: it keeps links with its
 peers and syncs the namespaces it holds. The other verbs, run with the same
 --dir, talk to it over a socket in the directory.
+
+Peers are those of --peer, 'peer add' and 'join'; beside them the node looks for
+some among those that its peers tell it of (--mesh-links), and that it discovers
+on the local network (--discover). 'peer list' tells them apart.
 
 It prints one line, "serving ...", once it takes links and verbs.`,
 		Example: "  anabranch serve --dir ./hub --listen :7600 --namespace edge\n  anabranch serve --dir ./camera --peer hub.example:7600 --namespace edge",
@@ -44,6 +50,7 @@ It prints one line, "serving ...", once it takes links and verbs.`,
 	flags.StringArrayVar(&args.namespaces, "namespace", nil, "a namespace to hold, made if it is not here; repeated")
 	flags.DurationVar(&args.retention, "retention", replica.DefaultRetention, "how long removals are kept; a node away for longer compares all it has to catch up")
 	flags.IntVar(&args.meshLinks, "mesh-links", replica.DefaultMeshLinks, "how many links to have before the node stops to look for peers that others told it of; 0: never look")
+	flags.BoolVar(&args.discover, "discover", false, "find nodes of the cluster on the local network by mDNS, and be found by them")
 	flags.BoolVar(&args.verbose, "verbose", false, "log links and more to standard error")
 	return cmd
 }
@@ -57,8 +64,13 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	if _, err := os.Stat(g.dir); err != nil {
 		return missingf("no directory %s (make one with 'anabranch init' or 'anabranch join')", g.dir)
 	}
+	var discovery replica.Discovery
+	if args.discover {
+		discovery = lan.New(log)
+	}
 	db, err := g.openServed(cmd.Context(), replica.Options{
-		Listen: args.listen, Peers: args.peers, Retention: args.retention, Logger: log,
+		Discovery: discovery,
+		Listen:    args.listen, Peers: args.peers, Retention: args.retention, Logger: log,
 		MeshLinks: meshLinks(args.meshLinks),
 	})
 	if err != nil {

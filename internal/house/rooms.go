@@ -51,8 +51,14 @@ var plan = []room{
 		tests: []string{"crdt/crdttest", "transport/simnet", rapid},
 	},
 	{
+		dir:   "replica/lan",
+		rooms: []string{"replica"},
+		libs:  []string{"github.com/pion/mdns/v2", "github.com/pion/logging", "golang.org/x/net"},
+		tests: []string{"transport"},
+	},
+	{
 		dir:   "cmd/...",
-		rooms: []string{"replica", "crdt", "transport"},
+		rooms: []string{"replica", "replica/lan", "crdt", "transport"},
 		libs:  []string{"github.com/spf13/cobra", "golang.org/x/term", msgpack},
 		tests: []string{"internal/netlab", scripts, rapid},
 	},
