@@ -227,3 +227,35 @@ func TestABrokenBootstrapGoesOn(t *testing.T) {
 		t.Logf("received %d bytes with 5 breaks, %d without", broken, whole)
 	})
 }
+
+// The retention counts from when a removal came here, whatever the clock said
+// where it was made: one that is years behind has nothing collected at once,
+// and one that is years ahead keeps nothing for years.
+func TestTheRetentionCountsFromTheArrival(t *testing.T) {
+	for _, years := range []int{-15, 15} {
+		inBubble(t, 2, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+			good, wrong := f.nodes[0], f.nodes[1]
+			for _, n := range f.nodes {
+				n.collects(time.Hour)
+			}
+			now := wrong.options.Now
+			wrong.options.Now = func() time.Time { return now().AddDate(years, 0, 0) }
+			wrong.restart()
+			wrong.put("old", 0, 10)
+			f.converge("edge")
+			wrong.remove(0, 10)
+			f.converge("edge")
+			f.pass(40 * time.Minute)
+			if floor := good.namespace("edge").store.Floor(); len(floor) > 0 {
+				t.Errorf("%d years off: after 40 minutes it was collected up to %v", years, floor)
+			}
+			f.pass(2 * time.Hour)
+			for _, n := range f.nodes {
+				if len(n.namespace("edge").store.Floor()) == 0 {
+					t.Errorf("%d years off: after hours %s has collected nothing", years, n.address)
+				}
+				n.holds("", 0, 10)
+			}
+		})
+	}
+}
