@@ -79,7 +79,7 @@ func (m *mesh) hear(e protocol.LearnAddresses) {
 	if l == nil {
 		return
 	}
-	l.seenAs.Store(&e.Seen)
+	m.seenAs(l, e.Seen)
 	at, now := l.conn.RemoteAddr(), time.Now()
 	for _, w := range e.Nodes {
 		switch {
@@ -94,6 +94,21 @@ func (m *mesh) hear(e protocol.LearnAddresses) {
 			m.book.learn(l.peer, w, loopback(at), now)
 		} // else a NAT is between, and what it says is of use on its side only
 	}
+}
+
+// seenAs writes down where a peer sees this node, for the links with it that
+// come, too: it does not say so again as long as that stays.
+func (m *mesh) seenAs(l *link, at string) {
+	if at == "" {
+		return
+	}
+	l.seenAs.Store(&at)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.seen) >= maxTold {
+		clear(m.seen)
+	}
+	m.seen[l.remote()] = at
 }
 
 // meet writes down that the peer is where its link leads, and tells others if

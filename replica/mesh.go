@@ -41,10 +41,11 @@ type mesh struct {
 	quarantined bool // the store is damaged: no namespace is announced
 
 	book      *book
-	moves     chan struct{}   // of capacity 1: the network has changed, for discover
-	told      map[remote]told // by the loop
-	meshLinks int             // from how many on none are sought
-	seeking   int             // candidates that are tried now; under mu
+	moves     chan struct{}     // of capacity 1: the network has changed, for discover
+	told      map[remote]told   // by the loop
+	seen      map[remote]string // where peers see this node; under mu
+	meshLinks int               // from how many on none are sought
+	seeking   int               // candidates that are tried now; under mu
 
 	inbox       inbox
 	revocations revocationQueue
@@ -78,7 +79,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		changed:  make(chan struct{}),
 		moves:    make(chan struct{}, 1),
 		book:     newBook(d.node, network.Addr()),
-		told:     map[remote]told{}, meshLinks: d.options.MeshLinks,
+		told:     map[remote]told{}, seen: map[remote]string{}, meshLinks: d.options.MeshLinks,
 
 		revocations: make(revocationQueue, revocationPlaces),
 	}
@@ -176,6 +177,9 @@ func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
 	m.lastID++
 	l := newLink(m, m.lastID, conn)
 	m.doubt(l)
+	if at := m.seen[l.remote()]; at != "" {
+		l.seenAs.Store(&at)
+	}
 	m.links[l.id] = l
 	m.linksChanged()
 	peer := conn.Peer()

@@ -204,20 +204,41 @@ func TestAddressesAreNotToldTwice(t *testing.T) {
 	inBubbleWith(t, 3, simnet.Options{Latency: time.Millisecond}, hubAndSpokes, func(f *wholeFleet) {
 		hub, a := f.nodes[0], f.nodes[1]
 		f.pass(time.Minute)
+		before := hub.lastTold(a)
+		if before.IsZero() {
+			t.Fatal("nothing was told at all")
+		}
 		for i := range 5 {
-			before := a.frames()
 			f.net.Break(hub.address, a.address)
 			f.pass(10 * time.Second)
-			if got := a.frames() - before; got != 1 {
-				t.Errorf("reconnect %d took %d frames, want the Hello", i, got)
+			if got := hub.lastTold(a); got != before || !hub.linked(a) {
+				t.Errorf("reconnect %d: told again at %v", i, got)
 			}
+			if peers, err := a.db.Peers(); err != nil || len(peers) != 2 || peers[0].SeenAs != a.address {
+				t.Errorf("peers %+v, %v", peers, err)
+			}
+		}
+		hub.restart() // and has forgotten whom it told
+		f.pass(10 * time.Second)
+		if got := hub.lastTold(a); !got.After(before) {
+			t.Errorf("last told at %v", got)
 		}
 	})
 }
 
-func (n *wholeNode) frames() uint64 {
-	_, sum := n.db.mesh.traffic()
-	return sum.FramesSent
+// lastTold returns when the node told a peer of addresses.
+func (n *wholeNode) lastTold(peer *wholeNode) (at time.Time) {
+	done := make(chan struct{})
+	n.db.mesh.inbox.ask(func() {
+		defer close(done)
+		for r, t := range n.db.mesh.told {
+			if r.node == peer.identity.Node() {
+				at = t.at
+			}
+		}
+	})
+	<-done
+	return at
 }
 
 // What a hostile member tells is bounded, and soon forgotten.

@@ -109,7 +109,7 @@ func (l *quicLink) local(here []net.Addr) bool {
 
 // routed reports whether there is a way to the peer at all. Nothing is sent.
 func (l *quicLink) routed() bool {
-	to, ok := l.conn.RemoteAddr().(*net.UDPAddr)
+	to, ok := l.far().(*net.UDPAddr)
 	if !ok || !l.network.real() {
 		return true
 	}

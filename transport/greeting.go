@@ -110,6 +110,9 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, in Instance, dialed
 		network: q, conn: conn, stream: stream, peer: peer, instance: in, dialed: dialed,
 		sending: make(chan struct{}, 1),
 	}
+	if dialed {
+		l.dialedAt = conn.RemoteAddr()
+	}
 	l.writing.deadline, l.reading.deadline = stream.SetWriteDeadline, stream.SetReadDeadline
 	l.frames = newFrameReader(watchedReader{l}, MaxFrameBytes)
 	q.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 
@@ -18,6 +19,7 @@ type quicLink struct {
 	peer     Credential
 	instance Instance
 	dialed   bool
+	dialedAt net.Addr // of one that this node dialed
 
 	sending chan struct{} // holds a token while a frame is being written
 	writing interrupter
@@ -41,7 +43,16 @@ func (l *quicLink) Instance() Instance { return l.instance }
 func (l *quicLink) Dialed() bool { return l.dialed }
 
 // RemoteAddr implements Link.
-func (l *quicLink) RemoteAddr() string { return l.conn.RemoteAddr().String() }
+func (l *quicLink) RemoteAddr() string { return l.far().String() }
+
+// far returns the peer's address. That of a link which this node dialed stays
+// what it was; quic-go must not be asked for it while such a link migrates.
+func (l *quicLink) far() net.Addr {
+	if l.dialed {
+		return l.dialedAt
+	}
+	return l.conn.RemoteAddr()
+}
 
 // Send implements Link.
 func (l *quicLink) Send(ctx context.Context, frame []byte) error {

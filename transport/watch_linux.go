@@ -85,6 +85,9 @@ func (n *notices) matter(m *syscall.NetlinkMessage) bool {
 
 // address reports whether an address that others may reach came or went.
 func (n *notices) address(m *syscall.NetlinkMessage) bool {
+	if len(m.Data) < syscall.SizeofIfAddrmsg {
+		return false
+	}
 	at, ok := attribute(m, syscall.IFA_LOCAL)
 	if !ok {
 		at, ok = attribute(m, syscall.IFA_ADDRESS)
