@@ -158,6 +158,11 @@ func (m *mesh) attach(ctx context.Context, conn transport.Link) *link {
 		_ = conn.Close(transport.CodeGoingAway, "offline")
 		return nil
 	}
+	if cert := peer.Certificate(); cert != nil { // there is one, and it was accepted
+		if err := peer.ValidAt(time.UnixMilli(m.clocks.wall())); err != nil {
+			m.log.Warn("linked with a certificate that is not valid at this time", "error", err)
+		}
+	}
 	m.log.Info("link up", "peer", peer.Node.Short(), "address", conn.RemoteAddr(), "dialed", conn.Dialed())
 	if conn.Dialed() {
 		m.meet(l, protocol.KnowsDialed)

@@ -162,7 +162,7 @@ func (d *DB) openNetwork() (transport.Network, error) {
 	}
 	o := transport.Options{
 		Listen: d.options.Listen, Now: d.options.Now, Revoked: d.roster.revoked,
-		KeepAlive: d.options.KeepAlive, Doubts: d.doubts,
+		KeepAlive: d.options.KeepAlive, IgnoreExpiry: d.options.IgnoreExpiry, Doubts: d.doubts,
 	}
 	if d.invites != nil {
 		o.Registrar, o.Authority = d.invites, d.authority

@@ -38,6 +38,13 @@ type Options struct {
 	// which suits most. Negative: never.
 	KeepAlive time.Duration
 
+	// IgnoreExpiry links with nodes whose certificates have ended, or have not
+	// begun, by Now: for devices whose clocks cannot be trusted, and for a
+	// fleet whose certificates have all ended, until the authority has issued
+	// new ones (transport.Authority.Issue, for the same keys). A revocation
+	// still ends a membership. Default: they are refused.
+	IgnoreExpiry bool
+
 	// Identity is who the node is. Nil: whom the directory says, which gets
 	// a key of its own if it has none. Where FS is not the operating
 	// system's, nil is a new node at every open.

@@ -22,7 +22,8 @@ type fleet struct{ nodes []*demoNode }
 type demoNode struct {
 	name    string
 	dir     string
-	binary  string // what runs it: this program
+	binary  string   // what runs it: this program
+	flags   []string // of serve, beside those of every node
 	address string
 	process *exec.Cmd
 }
@@ -69,7 +70,8 @@ func (n *demoNode) admit(ctx context.Context, other *demoNode) error {
 
 // serve starts the process of n, and returns once it serves.
 func (n *demoNode) serve(ctx context.Context) error {
-	n.process = exec.Command(n.binary, "serve", "--dir", n.dir, "--listen", "127.0.0.1:0", "--namespace", demoNamespace)
+	args := append([]string{"serve", "--dir", n.dir, "--listen", "127.0.0.1:0", "--namespace", demoNamespace}, n.flags...)
+	n.process = exec.Command(n.binary, args...)
 	n.process.Stderr = os.Stderr
 	out, err := n.process.StdoutPipe()
 	if err != nil {

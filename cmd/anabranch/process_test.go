@@ -13,8 +13,9 @@ import (
 )
 
 // newFleet returns three nodes that are served by processes of their own, as
-// the demo's are, and have linked up.
-func newFleet(t *testing.T) (context.Context, *fleet) {
+// the demo's are, and have linked up; each with flags of its own, if there are
+// any.
+func newFleet(t *testing.T, flags ...[]string) (context.Context, *fleet) {
 	t.Helper()
 	binary, err := exec.LookPath("anabranch")
 	if err != nil {
@@ -29,8 +30,12 @@ func newFleet(t *testing.T) (context.Context, *fleet) {
 		}
 	})
 	root := t.TempDir()
-	for _, name := range []string{"a", "b", "c"} {
-		f.nodes = append(f.nodes, &demoNode{name: name, dir: filepath.Join(root, name), binary: binary})
+	for i, name := range []string{"a", "b", "c"} {
+		n := &demoNode{name: name, dir: filepath.Join(root, name), binary: binary}
+		if flags != nil {
+			n.flags = flags[i]
+		}
+		f.nodes = append(f.nodes, n)
 	}
 	if err := f.start(ctx); err != nil {
 		t.Fatal(err)

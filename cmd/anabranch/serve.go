@@ -22,6 +22,9 @@ type serveArgs struct {
 	meshLinks  int
 	discover   bool
 	verbose    bool
+
+	clockOffset  time.Duration
+	ignoreExpiry bool
 }
 
 func serveCommand(g *globals) *cobra.Command {
@@ -51,6 +54,8 @@ It prints one line, "serving ...", once it takes links and verbs.`,
 	flags.DurationVar(&args.retention, "retention", replica.DefaultRetention, "how long removals are kept; a node away for longer compares all it has to catch up")
 	flags.IntVar(&args.meshLinks, "mesh-links", replica.DefaultMeshLinks, "how many links to have before the node stops to look for peers that others told it of; 0: never look")
 	flags.BoolVar(&args.discover, "discover", false, "find nodes of the cluster on the local network by mDNS, and be found by them")
+	flags.DurationVar(&args.clockOffset, "clock-offset", 0, "run with a wall clock that is off by this much, for drills: what a device does that believes in 1970, or in ten years from now")
+	flags.BoolVar(&args.ignoreExpiry, "ignore-certificate-expiry", false, "link with nodes whose certificates have ended, or not begun, by this clock; revocations still count")
 	flags.BoolVar(&args.verbose, "verbose", false, "log links and more to standard error")
 	return cmd
 }
@@ -72,6 +77,7 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 		Discovery: discovery,
 		Listen:    args.listen, Peers: args.peers, Retention: args.retention, Logger: log,
 		MeshLinks: meshLinks(args.meshLinks),
+		Now:       func() time.Time { return time.Now().Add(args.clockOffset) }, IgnoreExpiry: args.ignoreExpiry,
 	})
 	if err != nil {
 		return err
