@@ -12,9 +12,14 @@ import (
 	"github.com/anabranch-db/anabranch/store"
 )
 
-// steppedTransactions is from how many on a peer that has nearly nothing of
-// what is here gets it in steps, which go on where they broke off, and not as one delta.
-const steppedTransactions = 1 << 14
+// steppedBytes is how much there must be here for a peer that has nearly nothing
+// of it to get it in steps, which go on where they broke off, and not as one
+// delta, which is sent again from the start: about a second of a slow link.
+const steppedBytes = 1 << 20
+
+// steppedKeys is the same for a peer that wrote more than a tenth of all
+// transactions: they may have been small.
+const steppedKeys = 1 << 13
 
 var (
 	errNoFloors = errors.New("removals were collected here, and the peer's release knows nothing of that")
@@ -36,7 +41,10 @@ func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past) (bool, 
 	for _, v := range past.Beyond(b.From) {
 		lacking += v.Last - v.After
 	}
-	return lacking >= steppedTransactions && lacking > all-all/10, nil
+	if lacking > all-all/10 {
+		return snap.Reaches(steppedBytes)
+	}
+	return snap.LacksNearlyAll(b.From, steppedKeys)
 }
 
 // offers are the snapshots that a link's peer may compare with, one for each

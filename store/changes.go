@@ -46,6 +46,40 @@ func (s *Snapshot) Changes(from *crdt.Past) iter.Seq2[crdt.Entry, error] {
 	}
 }
 
+// LacksNearlyAll reports whether what the log tells to a peer at from is that
+// many keys at least, and nine times what it told it before. It reads as much of
+// the log as that takes: ten times coveredKeys at the most.
+func (s *Snapshot) LacksNearlyAll(from *crdt.Past, least int) (bool, error) {
+	nearly, err := s.lacksNearlyAll(from, least)
+	if err != nil {
+		err = s.ns.named("read the log of", err)
+	}
+	return nearly, err
+}
+
+func (s *Snapshot) lacksNearlyAll(from *crdt.Past, least int) (bool, error) {
+	all := s.Past()
+	lacks, err := s.logged(s.ns.ahead(from, all), least)
+	if err != nil || lacks < least {
+		return false, err
+	}
+	has, err := s.logged(s.ns.ahead(s.ns.Past(nil), meet(from, all)), coveredKeys)
+	if err != nil || has == coveredKeys {
+		return false, err
+	}
+	lacks, err = s.logged(s.ns.ahead(from, all), 9*has)
+	return lacks >= 9*has, err
+}
+
+// logged returns how many keys the log has in the stretches, or enough.
+func (s *Snapshot) logged(stretches []stretch, enough int) (n int, err error) {
+	err = scanLog(s.view.snap, s.ns.log, stretches, func(uint32, uint64, []byte) bool {
+		n++
+		return n < enough
+	})
+	return n, err
+}
+
 // changes is one scan.
 type changes struct {
 	s      *Snapshot

@@ -147,6 +147,24 @@ func (s *Snapshot) Scan(span crdt.Span) iter.Seq2[crdt.Entry, error] {
 	}
 }
 
+// Reaches reports whether the records take that many bytes or more, with their
+// keys. It looks at no more of them than that takes.
+func (s *Snapshot) Reaches(bytes int) (bool, error) {
+	it, err := s.iterator(crdt.AllKeys)
+	if err != nil {
+		return false, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok && bytes > 0; ok = it.Next() {
+		value := it.LazyValue()
+		bytes -= len(it.Key()) - prefixLen + value.Len()
+	}
+	if err := it.Error(); err != nil {
+		return false, s.ns.named("scan", readError(err))
+	}
+	return bytes <= 0, nil
+}
+
 // Last returns the record with the greatest key in span.
 func (s *Snapshot) Last(span crdt.Span) (e crdt.Entry, ok bool, err error) {
 	it, err := s.iterator(span)
