@@ -19,6 +19,14 @@ var (
 	exchangeRevoked = crdt.NodeID([]byte("a node that the peer has put out"))
 )
 
+// release is a release of which testdata has a node's directory.
+type release struct {
+	dir          string // of testdata
+	node         string // and its cluster
+	collected    bool   // edge has a floor
+	edge, things wantedRelease
+}
+
 // wantedRelease is what a namespace holds.
 type wantedRelease struct {
 	reading string // of releaseReading; "": of no account
@@ -26,22 +34,31 @@ type wantedRelease struct {
 	vector  map[string]uint64
 }
 
-func TestADirectoryOfTheFirstReleaseStillWorks(t *testing.T) {
+func TestADirectoryOfEachReleaseStillWorks(t *testing.T) {
+	for _, r := range releases {
+		t.Run(filepath.Base(r.dir), func(t *testing.T) { wantWorks(t, r) })
+	}
+}
+
+func wantWorks(t *testing.T, r release) {
 	dir := filepath.Join(t.TempDir(), "node")
-	copyRelease(t, dir, filepath.Join(releaseDir, "node"))
+	copyRelease(t, dir, filepath.Join(r.dir, "node"))
 	db, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, dir, "LOCK", "BALLAST", "WITNESS")
-	wantReleasedNode(t, db)
+	wantReleasedNode(t, db, r.node)
 	edge, things := namespaceOf(t, db, "edge"), namespaceOf(t, db, "things")
-	wantRelease(t, edge, releasedEdge)
-	wantRelease(t, things, releasedThings)
+	wantRelease(t, edge, r.edge)
+	wantRelease(t, things, r.things)
+	if floor := edge.store.Floor(); (len(floor) > 0) != r.collected {
+		t.Errorf("the floor is %v", floor)
+	}
 
 	put(t, edge, "today", "a")
 	before := edge.Vector()
-	if len(before) != len(releasedEdge.vector)+1 {
+	if len(before) != len(r.edge.vector)+1 {
 		t.Errorf("a run of today made the vector %v", before)
 	}
 	if err := db.Close(); err != nil {
@@ -52,26 +69,26 @@ func TestADirectoryOfTheFirstReleaseStillWorks(t *testing.T) {
 	}
 	edge, things = namespaceOf(t, db, "edge"), namespaceOf(t, db, "things")
 	wantRead(t, edge, "today", "a")
-	wantReading(t, edge, releasedEdge.reading)
+	wantReading(t, edge, r.edge.reading)
 	if got := edge.Vector(); !got.Equal(before) {
 		t.Errorf("vector %v, and %v before it was closed", got, before)
 	}
-	wantRelease(t, things, releasedThings)
+	wantRelease(t, things, r.things)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // wantReleasedNode checks what is of the node, and of no namespace.
-func wantReleasedNode(t *testing.T, db *DB) {
+func wantReleasedNode(t *testing.T, db *DB, released string) {
 	t.Helper()
 	names, err := db.Namespaces()
 	if err != nil || !slices.Equal(names, []string{"edge", "things"}) {
 		t.Errorf("namespaces %q (%v)", names, err)
 	}
 	cluster, err := db.Cluster()
-	if got := fmt.Sprintf("%s of %s", db.Node(), cluster); err != nil || got != releasedNode {
-		t.Errorf("node %s (%v), want %s", got, err, releasedNode)
+	if got := fmt.Sprintf("%s of %s", db.Node(), cluster); err != nil || got != released {
+		t.Errorf("node %s (%v), want %s", got, err, released)
 	}
 	peers, err := db.Peers()
 	if err != nil || len(peers) != 1 || peers[0].Address != releasePeer {

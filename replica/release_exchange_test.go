@@ -35,7 +35,7 @@ type exchangeLine struct {
 }
 
 const (
-	exchangeFile = releaseDir + "/exchange.hex"
+	exchangeFile = firstReleaseDir + "/exchange.hex"
 	// exchangePause is more than the protocol waits before it asks.
 	exchangePause = 10 * protocol.FetchDelayMillis * time.Millisecond
 )
@@ -98,7 +98,7 @@ func TestAnExchangeOfTheFirstReleaseStillWorks(t *testing.T) {
 func (f *wholeFleet) openRelease() *wholeNode {
 	f.t.Helper()
 	dir := filepath.Join(f.t.TempDir(), "node")
-	copyRelease(f.t, dir, filepath.Join(releaseDir, "node"))
+	copyRelease(f.t, dir, filepath.Join(firstReleaseDir, "node"))
 	n := &wholeNode{
 		fleet: f, address: "node:1", disk: vfs.NewCrashableMem(), options: releaseOptions("node-a run3"),
 	}

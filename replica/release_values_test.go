@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -23,6 +24,9 @@ var (
 	releasePeak    = crdt.NewMax[int]("peak")
 	releaseLow     = crdt.NewMin[float64]("low")
 	releaseEvents  = crdt.NewLog[string]("events")
+	releaseLease   = crdt.NewRegister[string]("leases", "short")
+	releaseKept    = crdt.NewRegister[string]("leases", "long")
+	releaseGuests  = crdt.NewSet[string](crdt.AddWins, "leases", "guests")
 )
 
 // releaseFirst is what both nodes have seen before they part.
@@ -68,11 +72,14 @@ func releaseSecond(tx *Tx) error {
 	return errors.Join(err, trimmed, releaseRun.Set(tx, 2), releaseSeen.Add(tx, 2))
 }
 
-// releaseNews is what the peer wrote that the node has not seen.
-func releaseNews(tx *Tx) error {
-	_, err := releaseBlocked.Remove(tx, "y")
-	return errors.Join(err, releaseOwner.Set(tx, "dan"), releaseSeen.Add(tx, 100),
-		releaseLabels.Add(tx, "e"), releaseEvents.Append(tx, "news"))
+// releaseLater is of the second release's third run.
+func releaseLater(tx *Tx) error {
+	_, armed := releaseArmed.Delete(tx)
+	_, label := releaseLabels.Remove(tx, "c")
+	const long = 100 * 365 * 24 * time.Hour
+	return errors.Join(armed, label,
+		releaseLease.Set(tx.Expiring(time.Minute), "is over"), releaseKept.Set(tx.Expiring(long), "goes on"),
+		releaseGuests.Add(tx.Expiring(long), "eve"), releaseSeen.Add(tx, 20))
 }
 
 // releaseReading reads all of the above, a line each.
@@ -114,6 +121,13 @@ func releaseReading(v crdt.View) (string, error) {
 	line("low", low, err)
 	events, err := releaseEvents.List(v)
 	line("events", events, err)
+	if kept, err := releaseKept.Get(v); !errors.Is(err, crdt.ErrMissing) { // not of the first release
+		line("kept", kept, err)
+		lease, err := releaseLease.Get(v)
+		line("lease", lease, err)
+		guests, err := releaseGuests.List(v)
+		line("guests", guests, err)
+	}
 	return out.String(), failed
 }
 

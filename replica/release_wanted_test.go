@@ -1,11 +1,14 @@
 package replica
 
-// What release-1 holds, and what it holds after the exchange.
+var releases = []release{firstRelease, secondRelease}
 
-const releasedNode = "616f1fcbe734056eba23d8fb7f60cbe1fa343955649cceaba207ea899de6ebb1 of 3df0a6ab108742859b1721c4a91e4cc3c070eeb0dd6db44a7ca2dd2fd274fa3a"
+// What each release holds.
 
-var releasedEdge = wantedRelease{
-	reading: `name v2 there
+var firstRelease = release{
+	dir:  firstReleaseDir,
+	node: "616f1fcbe734056eba23d8fb7f60cbe1fa343955649cceaba207ea899de6ebb1 of 3df0a6ab108742859b1721c4a91e4cc3c070eeb0dd6db44a7ca2dd2fd274fa3a",
+	edge: wantedRelease{
+		reading: `name v2 there
 conflicts [v2 there(node-b run1 #001 117665641332736001) v2 here(node-a run1 #001 117665641267200002)]
 gone missing
 run 2
@@ -20,14 +23,16 @@ peak 11
 low 2
 events [ready here there]
 `,
-	digest: "9d8f6c0baded2cd5336bf9138cd74540831709da242d94510e774520bb4405ca",
-	vector: map[string]uint64{"node-a run1 #001": 2, "node-a run2 #001": 1, "node-b run1 #001": 1},
+		digest: "9d8f6c0baded2cd5336bf9138cd74540831709da242d94510e774520bb4405ca",
+		vector: map[string]uint64{"node-a run1 #001": 2, "node-a run2 #001": 1, "node-b run1 #001": 1},
+	},
+	things: wantedRelease{
+		digest: "5d44b97cd00616e51dbd7858795538e70904bbde98548679b923f7f9af58a3d3",
+		vector: map[string]uint64{"node-a run2 #002": 1},
+	},
 }
 
-var releasedThings = wantedRelease{
-	digest: "5d44b97cd00616e51dbd7858795538e70904bbde98548679b923f7f9af58a3d3",
-	vector: map[string]uint64{"node-a run2 #002": 1},
-}
+// What the first holds after the exchange.
 
 var exchangedEdge = wantedRelease{
 	reading: `name v2 there
@@ -60,4 +65,38 @@ var exchangedThings = wantedRelease{
 var exchangedExtra = wantedRelease{
 	digest: "dbe81e9c7e283d4d90213d8dc1b1e2ce541d79b07f07051a0a4a72c97bd223be",
 	vector: map[string]uint64{"node-a run3 #003": 1},
+}
+
+var secondRelease = release{
+	dir:       secondReleaseDir,
+	node:      "edec2cb56d4b845b3a59c3a00b95785c6b6b7459db56f6dcf9c8590f27533848 of 742768b80d82c1625254accdcb09e0d92f5a1c244d9ebf3db50078222ae7490f",
+	collected: true,
+	edge: wantedRelease{
+		reading: `name v2 there
+conflicts [v2 there(node-b run1 #001 117665641332736001) v2 here(node-a run1 #001 117665641267200002)]
+gone missing
+run 2
+owner [cy(node-a run1 #001 117665641267200002) bob(node-b run1 #001 117665641332736001)]
+seen 31
+labels [a d]
+blocked [y z]
+armed missing
+muted false
+config map[mode:manual rate:20]
+peak 11
+low 2
+events [ready here there]
+kept goes on
+lease missing
+guests [eve]
+`,
+		digest: "0bccdabf31cc4a9f373135b1506de4725b725c8ed1053baab7207de6b7fc1f89",
+		vector: map[string]uint64{
+			"node-a run1 #001": 2, "node-a run2 #001": 1, "node-a run4 #001": 2, "node-b run1 #001": 1,
+		},
+	},
+	things: wantedRelease{
+		digest: "5d44b97cd00616e51dbd7858795538e70904bbde98548679b923f7f9af58a3d3",
+		vector: map[string]uint64{"node-a run2 #002": 1},
+	},
 }

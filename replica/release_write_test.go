@@ -2,11 +2,9 @@ package replica
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +25,11 @@ import (
 // gets a new folder beside the others.
 var releaseWrite = flag.Bool("release.write", false, "write "+releaseDir+", which must not be there")
 
-const releaseDir = "testdata/release-1"
+const (
+	firstReleaseDir  = "testdata/release-1"
+	secondReleaseDir = "testdata/release-2"
+	releaseDir       = secondReleaseDir // of this release
+)
 
 // releaseTime is the node's clock in the release's days.
 var releaseTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -85,9 +87,9 @@ func TestAReleaseIsWritten(t *testing.T) {
 		peer.open()
 		f.nodes = append(f.nodes, peer)
 		f.writeRuns(dir, peer)
+		f.collectReleased(dir, peer)
 		wantFiles(t, dir, "data/*.sst", "data/*.log") // flushed, and not flushed yet
 		copyRelease(t, filepath.Join(releaseDir, "node"), dir)
-		writeExchange(t, f.capture(peer))
 	})
 }
 
@@ -132,6 +134,39 @@ func (f *wholeFleet) writeRuns(dir string, peer *wholeNode) {
 	}
 }
 
+// collectReleased is a third run, with the peer again: values that expire, one
+// of which soon, and removals that are collected, so that there is a floor.
+func (f *wholeFleet) collectReleased(dir string, peer *wholeNode) {
+	f.t.Helper()
+	node := &wholeNode{fleet: f, address: "node:1"}
+	id, err := transport.LoadIdentity(dir)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	began := time.Now()
+	o := releaseOptions("node-a run4")
+	o.Retention, o.Now = time.Minute, func() time.Time { return releaseTime.Add(time.Since(began)) }
+	if o.Network, err = f.net.Listen(id.Credential(), node.address); err != nil {
+		f.t.Fatal(err)
+	}
+	if node.db, err = Open(dir, o); err != nil {
+		f.t.Fatal(err)
+	}
+	f.nodes = append(f.nodes, node)
+	node.update("edge", releaseLater)
+	f.converge("edge")
+	f.pass(10 * time.Minute)
+	if len(node.namespace("edge").store.Floor()) == 0 {
+		f.t.Error("nothing was collected")
+	}
+	node.update("edge", func(tx *Tx) error { return releaseSeen.Add(tx, 1) })
+	f.converge("edge")
+	if err := node.db.Close(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.nodes = []*wholeNode{peer}
+}
+
 // wantFiles wants a file for each pattern.
 func wantFiles(t *testing.T, dir string, patterns ...string) {
 	t.Helper()
@@ -173,42 +208,6 @@ func copyRelease(t testing.TB, to, from string) {
 	}
 }
 
-// capture has the node and the peer sync over a wire that is tapped. It
-// carries a frame at a time, and waits until nothing more comes of it: so what
-// comes of each frame is known.
-func (f *wholeFleet) capture(peer *wholeNode) []exchangeLine {
-	f.t.Helper()
-	peer.options = releaseOptions("node-b run2")
-	peer.restart()
-	peer.update("edge", releaseNews)
-	peer.update("things", func(tx *Tx) error { return crdt.NewRegister[int]("b").Set(tx, 2) })
-	if err := peer.db.mesh.revoked(f.authority.Revoke(exchangeRevoked, releaseTime)); err != nil {
-		f.t.Fatal(err)
-	}
-	node := f.openRelease()
-	wire := &tap{fleet: f, lines: []exchangeLine{{"peer", peer.identity.Credential().Certificate()}}}
-	wire.node = f.dial(peer.identity.Credential(), "tapped peer:1", node.address)
-	wire.peer = f.dial(node.identity.Credential(), "tapped node:1", peer.address)
-	wire.run()
-	wire.lines = append(wire.lines, exchangeLine{"write", nil})
-	node.writeLinked()
-	wire.run()
-	peer.update("edge", func(tx *Tx) error { return releaseEvents.Append(tx, "late") })
-	wire.run()
-	peer.namespace("extra") // Announce
-	wire.run()
-	if err := peer.db.Drop("extra"); err != nil { // Gone
-		f.t.Fatal(err)
-	}
-	wire.run()
-	peer.namespace("extra")
-	wire.run()
-	for _, name := range []string{"edge", "things", "extra"} {
-		f.converge(name)
-	}
-	return wire.lines
-}
-
 // dial makes a link as if from a node with that credential.
 func (f *wholeFleet) dial(as transport.Credential, from, to string) transport.Link {
 	f.t.Helper()
@@ -221,40 +220,6 @@ func (f *wholeFleet) dial(as transport.Credential, from, to string) transport.Li
 		f.t.Fatal(err)
 	}
 	return l
-}
-
-// tap carries frames between two nodes that are not linked.
-type tap struct {
-	fleet          *wholeFleet
-	node, peer     transport.Link
-	toNode, toPeer [][]byte
-	lines          []exchangeLine
-}
-
-// run carries frames until there are none.
-func (w *tap) run() {
-	for {
-		w.fleet.pass(exchangePause)
-		for _, frame := range w.fleet.drain(w.node) {
-			w.lines = append(w.lines, exchangeLine{"sent", frame})
-			w.toPeer = append(w.toPeer, frame)
-		}
-		w.toNode = append(w.toNode, w.fleet.drain(w.peer)...)
-		var to transport.Link
-		var frame []byte
-		switch {
-		case len(w.toNode) > 0:
-			to, frame, w.toNode = w.node, w.toNode[0], w.toNode[1:]
-			w.lines = append(w.lines, exchangeLine{"took", frame})
-		case len(w.toPeer) > 0:
-			to, frame, w.toPeer = w.peer, w.toPeer[0], w.toPeer[1:]
-		default:
-			return
-		}
-		if err := to.Send(context.Background(), frame); err != nil {
-			w.fleet.t.Fatal(err)
-		}
-	}
 }
 
 // drain returns the frames that have come on a link, which must be up.
@@ -271,17 +236,5 @@ func (f *wholeFleet) drain(l transport.Link) (frames [][]byte) {
 			f.t.Fatal(err)
 		}
 		frames = append(frames, frame)
-	}
-}
-
-func writeExchange(t *testing.T, lines []exchangeLine) {
-	t.Helper()
-	var out strings.Builder
-	io.WriteString(&out, "# See release_exchange_test.go.\n")
-	for _, l := range lines {
-		fmt.Fprintln(&out, strings.TrimSpace(l.what+" "+hex.EncodeToString(l.bytes)))
-	}
-	if err := os.WriteFile(exchangeFile, []byte(out.String()), 0o644); err != nil {
-		t.Fatal(err)
 	}
 }
