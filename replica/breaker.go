@@ -57,8 +57,9 @@ type Breaker struct {
 	Until time.Time
 }
 
-// breaker decides when a peer is dialed next. It is not safe for concurrent
-// use.
+// breaker decides when a peer is dialed next: how long to wait depends on what
+// failed, and for how long, which the breakers of libraries have no place for.
+// It is not safe for concurrent use.
 type breaker struct {
 	failures int       // in a row
 	faults   int       // of them, those of which the peer is the cause

@@ -133,10 +133,10 @@ func (h *hosts) serve(i int) {
 	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
 }
 
-// links counts the links that a node has.
+// links counts the links that a node has, those in doubt included.
 func links(r statusRow) (n int) {
 	for _, p := range r.Peers {
-		if p.State == "connected" {
+		if p.Connected != nil {
 			n++
 		}
 	}
