@@ -115,7 +115,10 @@ func (c Counter) Reset(tx Tx) (found bool, err error) {
 
 // Delete resets the counter and removes it, and reports whether there was one.
 // The floor stays, or amounts that come back by a concurrent increment would
-// count from zero again.
+// count again from zero. It stays for good, some 40 bytes for each run that had
+// added: that run may go on in a clone which has not seen the deletion, for
+// longer than anything is retained, and to remove the floor, be it by an
+// ordinary event, would let its old amount come back.
 func (c Counter) Delete(tx Tx) (found bool, err error) {
 	t, err := c.tally(tx)
 	if err != nil || !t.shows {
