@@ -128,6 +128,8 @@ func (w *wholeTrial) transact(n *wholeNode, ns int) {
 	ops := make([]wholeOp, 1+w.rnd.IntN(3))
 	for i := range ops {
 		ops[i] = wholeOp{verb: w.rnd.IntN(wholeVerbs), place: w.rnd.IntN(2), n: 1 + w.rnd.Int64N(9)}
+		ttl := []time.Duration{time.Millisecond, 50 * time.Millisecond, 6 * time.Second, 3 * time.Minute}[w.rnd.IntN(4)]
+		ops[i].expires = n.db.now() + ttl.Milliseconds()
 	}
 	var writer crdt.WriterID
 	synctest.Wait()
@@ -181,9 +183,11 @@ func (w *wholeTrial) check(n *wholeNode, ns int) {
 	w.t.Helper()
 	var got string
 	var covers crdt.Vector
+	var now int64
 	synctest.Wait()
 	err := n.namespace(wholeName(ns)).View(context.Background(), func(v *View) (err error) {
 		covers = n.namespace(wholeName(ns)).Vector()
+		now = v.Time().UnixMilli()
 		got, err = wholeReading(v)
 		return err
 	})
@@ -193,7 +197,7 @@ func (w *wholeTrial) check(n *wholeNode, ns int) {
 	if !covers.CoversAll(w.acked[ackedIn{n, ns}]) {
 		w.t.Fatalf("%s lost what it had acknowledged in %s", n.address, wholeName(ns))
 	}
-	if want := wholeExpected(w.histories[ns].CoveredBy(covers)); got != want {
+	if want := wholeExpected(w.histories[ns].CoveredBy(covers), now); got != want {
 		w.t.Fatalf("%s, %s reads\n  %s\nthe oracle says\n  %s", n.address, wholeName(ns), got, want)
 	}
 }

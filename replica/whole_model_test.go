@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/crdt/crdttest"
@@ -21,10 +22,12 @@ var (
 type wholeOp struct {
 	verb, place int
 	n           int64
+	expires     int64 // of setRegisterFor
 }
 
 const (
 	setRegister = iota
+	setRegisterFor
 	deleteRegister
 	addToCounter
 	addMoreToCounter // as often as everything else that counters meet
@@ -41,6 +44,8 @@ func (o wholeOp) apply(tx crdt.Tx) (err error) {
 	switch o.verb {
 	case setRegister:
 		return wholeRegisters[o.place].Set(tx, o.n)
+	case setRegisterFor:
+		return wholeRegisters[o.place].Set(crdt.Until(tx, o.expires), o.n)
 	case deleteRegister:
 		_, err = wholeRegisters[o.place].Delete(tx)
 	case addToCounter, addMoreToCounter:
@@ -95,15 +100,16 @@ func orMissing(n int64, err error) string {
 	return fmt.Sprint(n)
 }
 
-// wholeExpected is the oracle: what can be read by whoever knows a history.
-func wholeExpected(h crdttest.History[wholeOp]) (text string) {
+// wholeExpected is the oracle: what can be read at a time by whoever knows a
+// history. A value that has expired still supersedes what it saw.
+func wholeExpected(h crdttest.History[wholeOp], now int64) (text string) {
 	for i := range 2 {
-		over := []int{setRegister, deleteRegister}
+		over := []int{setRegister, setRegisterFor, deleteRegister}
 		takes, deletes := []int{resetCounter, deleteCounter}, []int{deleteCounter}
 		if i == 1 { // within the map
 			over, takes, deletes = append(over, deleteMap), append(takes, deleteMap), append(deletes, deleteMap)
 		}
-		text += fmt.Sprintf("r%d=%s ", i, expectedRegister(h.Latest(at(i, setRegister), at(i, over...))))
+		text += fmt.Sprintf("r%d=%s ", i, expectedRegister(h.Latest(at(i, setRegister, setRegisterFor), at(i, over...)), now))
 		adds := at(i, addToCounter, addMoreToCounter)
 		sum, there := int64(0), len(h.Latest(adds, at(i, deletes...))) > 0
 		for _, s := range h.Latest(adds, at(i, takes...)) {
@@ -124,8 +130,12 @@ func wholeExpected(h crdttest.History[wholeOp]) (text string) {
 	return text + fmt.Sprint("s=", elements)
 }
 
-// expectedRegister returns the value that wins among those not superseded.
-func expectedRegister(latest crdttest.History[wholeOp]) string {
+// expectedRegister returns the value that wins among those not superseded that
+// are there at a time.
+func expectedRegister(latest crdttest.History[wholeOp], now int64) string {
+	latest = slices.DeleteFunc(slices.Clone(latest), func(s crdttest.Step[wholeOp]) bool {
+		return s.Op.verb == setRegisterFor && s.Op.expires <= now
+	})
 	if len(latest) == 0 {
 		return "missing"
 	}
