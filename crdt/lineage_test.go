@@ -3,6 +3,7 @@ package crdt
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -247,4 +248,36 @@ func TestLineageRefusesWhatDoesNotFit(t *testing.T) {
 	if l.Len() != 1 || l.Has(WriterID{2}) {
 		t.Error("something refused was kept")
 	}
+}
+
+// TestEveryWriterIsFoundByItsID: also one of many, and among ids that begin
+// alike.
+func TestEveryWriterIsFoundByItsID(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var l Lineage
+		random := rapid.Uint64().Draw(t, "seed")
+		id := func(i int) (w WriterID) {
+			at := uint64(i) * (random | 1)
+			copy(w[:], binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, at<<(i%3*30)), at))
+			return w
+		}
+		n := rapid.IntRange(0, 5*freshRuns).Draw(t, "writers")
+		for i := range n {
+			if err := l.Add(&WriterRecord{Writer: id(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := l.Clone()
+		for i := n; i < n+freshRuns+10; i++ { // the clone goes its own way
+			if c.Has(id(i)) || c.Add(&WriterRecord{Writer: id(i)}) != nil {
+				t.Fatalf("writer %d is there, or cannot be", i)
+			}
+		}
+		for i := range n + freshRuns + 10 {
+			at := l.Index(id(i))
+			if i < n && at != i || i >= n && at >= 0 || c.Index(id(i)) != i {
+				t.Fatalf("writer %d of %d is at %d, and at %d of the clone", i, n, at, c.Index(id(i)))
+			}
+		}
+	})
 }

@@ -141,3 +141,12 @@ func (s *Store) DropExpiryIndex(t testing.TB, ns *Namespace) {
 
 // MemoBytes returns what the memos of a namespace's store take.
 func MemoBytes(ns *Namespace) int64 { return ns.store.memos.used.Load() }
+
+// Entries returns how many entries of the vector are on disk.
+func (ns *Namespace) Entries(t testing.TB) int {
+	v, err := ns.loadEntries(ns.store.engine.DB, ns.vectors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(v)
+}

@@ -52,6 +52,101 @@ func restarted(t testing.TB, o store.Options, dir string, n int) {
 	}
 }
 
+// TestRestartsLeaveOneEntry: however often a node restarts, its vector is one
+// entry, on its own disk and on that of a node that takes what it wrote run by
+// run; the last run's is in its log.
+func TestRestartsLeaveOneEntry(t *testing.T) {
+	const times = 40
+	f := &fleet{t: t}
+	disk, peer := vfs.NewMem(), f.openNamespace(2, vfs.NewMem())
+	for run := range times {
+		s := f.open(1, disk)
+		ns := create(t, s)
+		commit(t, ns, set(numbered(run), "x"))
+		d := commit(t, ns, set(numbered(run), "y"))
+		pull(t, peer, ns)
+		for what, n := range map[string]*store.Namespace{"the node": ns, "its peer": peer} {
+			if v := n.Visible(); v.Writers() != run+1 || !v.Normal().Equal(crdt.Vector{d.Writer: 2}) {
+				t.Fatalf("run %d: %s has %d writers, and the vector %v", run, what, v.Writers(), v.Normal())
+			}
+		}
+		if own, theirs := ns.Entries(t), peer.Entries(t); own != 0 || theirs != 1 {
+			t.Fatalf("run %d: %d entries on disk, %d on the peer's", run, own, theirs)
+		}
+		checkStore(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestBranchesLeaveOneEntryEach: a directory is copied, and each copy restarts
+// and writes; a node that takes from all of them has an entry for each, until a
+// run has seen all.
+func TestBranchesLeaveOneEntryEach(t *testing.T) {
+	const copies = 3
+	f := &fleet{t: t}
+	disk, hub := vfs.NewCrashableMem(), f.openNamespace(2, vfs.NewMem())
+	ns := f.openNamespace(1, disk)
+	if _, err := ns.Commit(&store.Write{Ops: []store.Op{set(numbered(0), "before")}}); err != nil {
+		t.Fatal(err)
+	}
+	want := crdt.Vector{}
+	for i := range copies {
+		image := disk.CrashClone(vfs.CrashCloneCfg{})
+		for run := range 3 {
+			s := f.open(1, image)
+			c := create(t, s)
+			d := commit(t, c, set(numbered(10*i+run+1), "of a copy"))
+			pull(t, hub, c)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if run == 2 {
+				want[d.Writer] = 1
+			}
+		}
+	}
+	d := commit(t, ns, set(numbered(0), "after"))
+	pull(t, hub, ns)
+	want[d.Writer] = 2
+	if got := hub.Visible().Normal(); !got.Equal(want) || hub.Entries(t) != copies+1 {
+		t.Fatalf("%d entries on disk, of %v, want %v", hub.Entries(t), got, want)
+	}
+	pull(t, ns, hub)
+	if got := ns.Visible(); !got.Normal().Equal(want) || got.Writers() != 1+3*copies {
+		t.Fatalf("the first device has %v of %d writers, want %v", got.Normal(), got.Writers(), want)
+	}
+}
+
+// TestTenThousandRunsOpenAsOne: no more is read of the vector, which covers
+// what each of the runs wrote.
+func TestTenThousandRunsOpenAsOne(t *testing.T) {
+	const n = 10_000
+	if testing.Short() {
+		t.Skip("-short: 10,000 signatures are made and checked")
+	}
+	f := &fleet{t: t}
+	o := f.options(1, vfs.NewMem())
+	restarted(t, o, "db", n)
+	ns := create(t, f.openWith(o))
+	past := ns.Visible()
+	if past.Writers() != n || past.Transactions() != n || !past.Covers(crdt.Dot{Writer: runWriter(n / 2), Seq: 1}) {
+		t.Fatalf("%d writers, %d transactions", past.Writers(), past.Transactions())
+	}
+	if v := past.Normal(); len(v) != 1 || v[runWriter(n)] != 1 || ns.Entries(t) != 1 {
+		t.Fatalf("%d entries on disk, the vector is %v", ns.Entries(t), v)
+	}
+	d := commit(t, ns, set(numbered(1), "x"))
+	rec, err := ns.WriterRecord(d.Writer)
+	if err != nil || len(rec.Parents) != 1 || rec.Parents[0] != (crdt.Dot{Writer: runWriter(n), Seq: 1}) {
+		t.Fatalf("the next run's record is %+v, %v", rec, err)
+	}
+	if ns.Entries(t) != 0 {
+		t.Errorf("%d entries are on disk, which the next run implies", ns.Entries(t))
+	}
+}
+
 // BenchmarkRestarts is what a namespace costs whose node has run often: to
 // open it, what it holds in memory, a write, and a small delta of another node.
 func BenchmarkRestarts(b *testing.B) {

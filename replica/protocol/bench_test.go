@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -87,5 +88,50 @@ func BenchmarkPush(b *testing.B) {
 				m.Step(1, Built{Job: build.Job, To: v})
 			}
 		}
+	}
+}
+
+// kin is a namespace with n runs of a peer, each after the other.
+type kin struct {
+	flat
+	lineage *crdt.Lineage
+}
+
+func (k kin) Past(v crdt.Vector) *crdt.Past { return k.lineage.Past(v) }
+
+func newKin(n int) (k kin, last crdt.WriterID) {
+	k.lineage = &crdt.Lineage{}
+	for i := range n {
+		rec := &crdt.WriterRecord{Node: crdt.NodeID{9}}
+		if i > 0 {
+			rec.Parents = []crdt.Dot{{Writer: last, Seq: 1}}
+		}
+		binary.BigEndian.PutUint64(last[:], uint64(i+1)*0x9e3779b97f4a7c15)
+		rec.Writer = last
+		if err := k.lineage.Add(rec); err != nil {
+			panic(err)
+		}
+	}
+	return k, last
+}
+
+// BenchmarkRestartedPeer is what the machine does when a peer that has run
+// often tells of a transaction, and when that is durable here.
+func BenchmarkRestartedPeer(b *testing.B) {
+	for _, n := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			ns, last := newKin(n)
+			m := New(Config{Node: crdt.NodeID{2}})
+			m.Step(0, Opened{ns, ns.Past(crdt.Vector{last: 1})})
+			stamp, _ := meet(m, 0, 1, Instance{1}, crdt.Vector{last: 1})
+			b.ReportAllocs()
+			for seq := uint64(2); b.Loop(); seq++ {
+				m.Step(0, Received{1, stamp.Stamp(encodeHave(1, []crdt.Dot{{Writer: last, Seq: seq}}))})
+				m.Step(0, Durable{"flat", ns.Past(crdt.Vector{last: seq})})
+			}
+			if links := m.Links(); len(links) != 1 || !links[0].Namespaces[0].Met || links[0].Namespaces[0].Lacking != 0 {
+				b.Fatalf("the links are %+v", links)
+			}
+		})
 	}
 }
