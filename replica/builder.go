@@ -101,7 +101,7 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 		return built, nil
 	}
 	ns := b.Namespace.(*store.Namespace)
-	send := m.sender(ctx, l)
+	send := m.sender(ctx, l, b.Lane)
 	news := protocol.Unintroduced(o.past.Since(b.From), b.Introduced)
 	if err := m.introduce(ns, b.Number, news, send); err != nil {
 		return built, err
@@ -116,7 +116,7 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 		return built, o.stream(b, send)
 	}
 	for head, rest := range made.Frames(b, o.brings, o.to, o.floor) {
-		if err := m.sendParts(ctx, l, head, rest); err != nil {
+		if err := m.sendParts(ctx, l, b.Lane, head, rest); err != nil {
 			return built, err
 		}
 	}
@@ -146,7 +146,7 @@ func (m *mesh) introduce(ns *store.Namespace, number uint64, writers []crdt.Writ
 // refuse what comes behind, so a link is closed if they cannot be read.
 func (m *mesh) queueIntroduction(e protocol.Introduce) {
 	err := m.introduce(e.Namespace.(*store.Namespace), e.Number, e.Writers, func(f protocol.Frame) error {
-		m.send(e.Link, f)
+		m.send(e.Link, e.Lane, f)
 		return nil
 	})
 	if l := m.link(e.Link); err != nil && l != nil {

@@ -31,6 +31,7 @@ type link struct {
 	cancel context.CancelFunc
 	budget *semaphore.Weighted
 	outlet *outlet
+	metering
 	offers offers
 	done   chan struct{} // closed when the link is forgotten
 	cause  error         // why it ended, once done is closed
@@ -43,7 +44,10 @@ func newLink(m *mesh, id protocol.LinkID, conn transport.Link) *link {
 		done:   make(chan struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
-	l.outlet = newOutlet(conn, func() { m.inbox.post(protocol.Flushed{Link: id}) })
+	l.counted = make(chan uint64, 1)
+	l.counted <- 0
+	l.outlet = newOutlet(conn, func(at protocol.Lane) { m.inbox.post(protocol.Flushed{Link: id, Lane: at}) })
+	l.outlet.counted = func() { m.charge(l) }
 	return l
 }
 
@@ -74,6 +78,7 @@ func (l *link) receive() {
 			break
 		}
 		l.heard()
+		l.mesh.charge(l)
 		l.mesh.inbox.post(protocol.Received{Link: l.id, Frame: frame})
 	}
 	_ = l.conn.Close(transport.CodeGoingAway, "")

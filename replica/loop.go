@@ -83,7 +83,7 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case protocol.Send:
-			m.send(e.Link, e.Frame)
+			m.send(e.Link, e.Lane, e.Frame)
 		case protocol.Introduce:
 			m.queueIntroduction(e)
 		case protocol.Build:
@@ -126,9 +126,9 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 	return kept
 }
 
-func (m *mesh) send(id protocol.LinkID, f protocol.Frame) {
+func (m *mesh) send(id protocol.LinkID, at protocol.Lane, f protocol.Frame) {
 	if l := m.link(id); l != nil {
-		l.outlet.queue(f)
+		l.outlet.queue(at, f)
 	}
 }
 

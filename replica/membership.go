@@ -262,7 +262,7 @@ func (d *DB) RemovePeer(address string) error {
 	if !found {
 		return fmt.Errorf("peer %q: %w", address, crdt.ErrMissing)
 	}
-	return nil
+	return d.setMeter(address, nil)
 }
 
 func (d *DB) changePeers(change func([]string) []string) error {
@@ -303,14 +303,18 @@ func (d *DB) Peers() ([]PeerStatus, error) {
 	}
 	defer d.gate.leave()
 	if d.mesh != nil {
-		return d.mesh.peers(), nil
+		all := d.mesh.peers()
+		return all, d.mesh.describeMeters(all, d.store.Namespaces(), d.priority)
 	}
 	saved, err := d.savedPeers()
 	var all []PeerStatus
 	for _, p := range saved {
 		all = append(all, PeerStatus{Address: p, Configured: true, Origin: OriginSaved, Breaker: Breaker{State: BreakerClosed}})
 	}
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return all, d.describeSaved(all)
 }
 
 // SetOffline closes every link and neither makes nor takes any, until it is

@@ -50,13 +50,16 @@ type mesh struct {
 	inbox       inbox
 	revocations revocationQueue
 
-	mu      sync.Mutex
-	links   map[protocol.LinkID]*link
-	lastID  protocol.LinkID
-	dialers map[string]*dialer
-	offline bool
-	changed chan struct{} // closed, and replaced, when links or offline change
-	totals  transport.LinkStats
+	mu       sync.Mutex
+	links    map[protocol.LinkID]*link
+	lastID   protocol.LinkID
+	dialers  map[string]*dialer
+	accounts map[string]*account // by address; of everyPeer, those without
+	setLocal func(key string, value []byte) error
+	wall     func() time.Time
+	offline  bool
+	changed  chan struct{} // closed, and replaced, when links or offline change
+	totals   transport.LinkStats
 }
 
 // newMesh returns a mesh over a network, which it closes.
@@ -76,10 +79,11 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		jobs:     map[protocol.JobID]context.CancelFunc{},
 		links:    map[protocol.LinkID]*link{},
 		dialers:  map[string]*dialer{},
-		changed:  make(chan struct{}),
-		moves:    make(chan struct{}, 1),
-		book:     newBook(d.node, network.Addr()),
-		told:     map[remote]told{}, seen: map[remote]string{}, meshLinks: d.options.MeshLinks,
+		accounts: map[string]*account{}, setLocal: d.store.SetLocal, wall: d.options.Now,
+		changed: make(chan struct{}),
+		moves:   make(chan struct{}, 1),
+		book:    newBook(d.node, network.Addr()),
+		told:    map[remote]told{}, seen: map[remote]string{}, meshLinks: d.options.MeshLinks,
 
 		revocations: make(revocationQueue, revocationPlaces),
 	}
@@ -112,6 +116,7 @@ func (m *mesh) close() error {
 	err := m.network.Close()
 	m.running.Wait()
 	m.timer.Stop()
+	m.closeMeters()
 	return err
 }
 
@@ -185,19 +190,22 @@ func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
 	if at := m.seen[l.remote()]; at != "" {
 		l.seenAs.Store(&at)
 	}
+	m.classify(l)
 	m.links[l.id] = l
 	m.linksChanged()
 	peer := conn.Peer()
 	m.inbox.post(protocol.LinkUp{
 		Link: l.id, Peer: peer.Node, Instance: protocol.Instance(l.instance), Dialed: conn.Dialed(),
-		Grants: grants{peer.Grants},
+		Grants: grants{peer.Grants}, Class: l.account.Load().class(),
 	})
 	l.start()
+	m.classifyAll(l.remote())
 	return l
 }
 
 // detach forgets a link that has ended.
 func (m *mesh) detach(l *link) {
+	m.charge(l)
 	m.mu.Lock()
 	delete(m.links, l.id)
 	addStats(&m.totals, l.conn.Stats())

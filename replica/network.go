@@ -84,6 +84,16 @@ func (d *DB) enterNetwork() error {
 	}
 	d.mesh.book.read(string(text), time.Now())
 	d.mesh.settle()
+	if err := d.loadMeters(); err != nil {
+		return errors.Join(err, network.Close())
+	}
+	priorities, err := d.priorities()
+	if err != nil {
+		return errors.Join(err, network.Close())
+	}
+	for _, p := range priorities {
+		d.mesh.inbox.post(p)
+	}
 	close(d.entered)
 	d.mesh.start(namespaces)
 	if errors.Is(d.store.Health(), ErrDamaged) {

@@ -181,16 +181,16 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 			return fmt.Errorf("read namespace %q: %w", ns.Name(), err)
 		}
 	}
-	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l))
+	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l, e.Lane))
 }
 
 // sender returns what sends a frame on a link from within a turn,
 // which others take while the peer does not read.
-func (m *mesh) sender(ctx context.Context, l *link) func(protocol.Frame) error {
-	return func(f protocol.Frame) error { return m.sendParts(ctx, l, f, nil) }
+func (m *mesh) sender(ctx context.Context, l *link, at protocol.Lane) func(protocol.Frame) error {
+	return func(f protocol.Frame) error { return m.sendParts(ctx, l, at, f, nil) }
 }
 
-func (m *mesh) sendParts(ctx context.Context, l *link, f protocol.Frame, rest []byte) error {
+func (m *mesh) sendParts(ctx context.Context, l *link, at protocol.Lane, f protocol.Frame, rest []byte) error {
 	defer m.turns.lend()()
-	return l.outlet.send(ctx, f, rest)
+	return l.outlet.send(ctx, at, f, rest)
 }

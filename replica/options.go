@@ -45,6 +45,10 @@ type Options struct {
 	// still ends a membership. Default: they are refused.
 	IgnoreExpiry bool
 
+	// Meter says that bytes cost on the way to every peer that was not added
+	// with a meter of its own, which share an account. Nil: they do not.
+	Meter *Meter
+
 	// Identity is who the node is. Nil: whom the directory says, which gets
 	// a key of its own if it has none. Where FS is not the operating
 	// system's, nil is a new node at every open.
@@ -107,6 +111,11 @@ func (o Options) validate() (Options, error) {
 	}
 	if o.Network != nil && o.Listen != "" {
 		return o, fmt.Errorf("%w: Listen %q is of no use beside a Network, which has an address", ErrOptions, o.Listen)
+	}
+	if o.Meter != nil {
+		if err := o.Meter.validate(); err != nil {
+			return o, fmt.Errorf("field Meter: %w", err)
+		}
 	}
 	for i, p := range o.Peers {
 		if p == "" {

@@ -14,25 +14,34 @@ const (
 	// that gets there has stopped reading in the middle of an exchange of
 	// vectors.
 	maxQueuedBytes = 16 << 20
-	// deltaPlaces bounds the frames of deltas that wait to be sent on one
-	// link: one is built while another one goes out.
+	// deltaPlaces bounds the frames of deltas that wait to be sent on one lane:
+	// one is built while another one goes out.
 	deltaPlaces = 2
 )
 
-// outlet sends a link's frames, numbered, in exactly the order in which they
-// were handed in. The protocol rests on that: what the machine announces once
-// a delta is built must not overtake the delta's last frame, which would tell
-// of more than the delta holds.
+// outlet sends a link's frames, numbered, those of a lane in exactly the order
+// in which they were handed in, those of an earlier lane first. The protocol
+// rests on the order within a lane: what the machine announces once a delta is
+// built must not overtake the delta's last frame, which would tell of more than
+// the delta holds.
 type outlet struct {
 	conn    transport.Link
-	flushed func() // called when the frames of queue have gone out
+	flushed func(protocol.Lane) // called when the frames of queue have gone out
+	counted func()              // called when a frame has gone out; may be nil
 	stamper protocol.Stamper
 	ready   chan struct{} // of capacity 1: something waits
-	places  chan struct{} // taken by frames of deltas
 
-	mu     sync.Mutex
+	mu    sync.Mutex
+	lanes [protocol.Lanes]lane
+	bytes int // of frames, without deltas
+}
+
+// lane is a queue of frames. The outlet's mutex guards what is below the line.
+type lane struct {
+	places chan struct{} // taken by frames of deltas
+
 	frames []outFrame
-	bytes  int // of frames, without deltas
+	queued int // how many of them are not of deltas
 }
 
 type outFrame struct {
@@ -41,18 +50,21 @@ type outFrame struct {
 	delta bool
 }
 
-func newOutlet(conn transport.Link, flushed func()) *outlet {
-	return &outlet{
-		conn: conn, flushed: flushed,
-		ready: make(chan struct{}, 1), places: make(chan struct{}, deltaPlaces),
+func newOutlet(conn transport.Link, flushed func(protocol.Lane)) *outlet {
+	o := &outlet{conn: conn, flushed: flushed, ready: make(chan struct{}, 1)}
+	for i := range o.lanes {
+		o.lanes[i].places = make(chan struct{}, deltaPlaces)
 	}
+	return o
 }
 
 // queue hands a frame in. It never blocks: a peer that lets too much pile up
 // loses the link.
-func (o *outlet) queue(f protocol.Frame) {
+func (o *outlet) queue(at protocol.Lane, f protocol.Frame) {
 	o.mu.Lock()
-	o.frames = append(o.frames, outFrame{Frame: f})
+	l := &o.lanes[at]
+	l.frames = append(l.frames, outFrame{Frame: f})
+	l.queued++
 	o.bytes += f.Len()
 	full := o.bytes > maxQueuedBytes
 	o.mu.Unlock()
@@ -63,15 +75,16 @@ func (o *outlet) queue(f protocol.Frame) {
 }
 
 // send hands a frame of a delta in, of which rest is the end, and blocks while
-// others of them wait.
-func (o *outlet) send(ctx context.Context, f protocol.Frame, rest []byte) error {
+// others of them wait on the lane.
+func (o *outlet) send(ctx context.Context, at protocol.Lane, f protocol.Frame, rest []byte) error {
+	l := &o.lanes[at]
 	select {
-	case o.places <- struct{}{}:
+	case l.places <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	o.mu.Lock()
-	o.frames = append(o.frames, outFrame{f, rest, true})
+	l.frames = append(l.frames, outFrame{f, rest, true})
 	o.mu.Unlock()
 	o.wake()
 	return nil
@@ -87,31 +100,52 @@ func (o *outlet) wake() {
 // run sends until ctx ends or sending fails, and returns why.
 func (o *outlet) run(ctx context.Context) error {
 	for {
-		select {
-		case <-o.ready:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		o.mu.Lock()
-		frames := o.frames
-		o.frames, o.bytes = nil, 0
-		o.mu.Unlock()
-		announced := false
-		for _, f := range frames {
-			if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame, f.rest...)); err != nil {
-				return err
-			}
-			if f.delta {
-				<-o.places
-			} else {
-				announced = true
+		f, at, ok := o.next()
+		if !ok {
+			select {
+			case <-o.ready:
+				continue
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
-		o.mu.Lock()
-		empty := o.bytes == 0
-		o.mu.Unlock()
-		if announced && empty {
-			o.flushed()
+		if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame, f.rest...)); err != nil {
+			return err
+		}
+		if o.counted != nil {
+			o.counted()
+		}
+		if f.delta {
+			<-o.lanes[at].places
+		} else if o.sent(at, f) {
+			o.flushed(at)
 		}
 	}
+}
+
+// next takes the frame that is next.
+func (o *outlet) next() (f outFrame, at protocol.Lane, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range o.lanes {
+		if l := &o.lanes[i]; len(l.frames) > 0 {
+			f = l.frames[0]
+			l.frames[0] = outFrame{}
+			if l.frames = l.frames[1:]; len(l.frames) == 0 {
+				l.frames = nil
+			}
+			return f, protocol.Lane(i), true
+		}
+	}
+	return f, at, false
+}
+
+// sent counts a frame out, and reports whether no other waits on its lane that
+// is not of a delta.
+func (o *outlet) sent(at protocol.Lane, f outFrame) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bytes -= f.Len()
+	o.lanes[at].queued--
+	return o.lanes[at].queued == 0
 }

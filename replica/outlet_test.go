@@ -51,23 +51,23 @@ func TestNoFrameOvertakesAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		conn := slowConn{sent: make(chan []byte)}
-		o := newOutlet(conn, func() {})
+		o := newOutlet(conn, func(protocol.Lane) {})
 		go func() { _ = o.run(ctx) }()
 		frames := deltaFrames(t, 5)
 		var sizes []int
 		for _, f := range frames {
 			sizes = append(sizes, f.Len()+1) // and a sequence number
 		}
-		o.queue(frames[0])
+		o.queue(1, frames[0])
 		synctest.Wait() // it is about to be sent
 		for _, f := range frames[1:3] {
-			if err := o.send(ctx, f, nil); err != nil {
+			if err := o.send(ctx, 1, f, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		o.queue(frames[3])
+		o.queue(1, frames[3])
 		blocked := make(chan error, 1)
-		go func() { blocked <- o.send(ctx, frames[4], nil) }()
+		go func() { blocked <- o.send(ctx, 1, frames[4], nil) }()
 		synctest.Wait()
 		select {
 		case <-blocked:
@@ -83,5 +83,42 @@ func TestNoFrameOvertakesAnother(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
+	})
+}
+
+// Something urgent waits for one frame of something bulky, and no more, however
+// much of that waits.
+func TestTheUrgentWaitsForOneFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		conn := slowConn{sent: make(chan []byte)}
+		flushed := make(chan protocol.Lane, 10)
+		o := newOutlet(conn, func(at protocol.Lane) { flushed <- at })
+		go func() { _ = o.run(ctx) }()
+		frames := deltaFrames(t, 8)
+		go func() {
+			for _, f := range frames[:4] {
+				_ = o.send(ctx, 3, f, nil)
+			}
+		}()
+		synctest.Wait() // one is about to be sent, and another waits
+		o.queue(3, frames[4])
+		o.queue(1, frames[5])
+		if err := o.send(ctx, 1, frames[6], nil); err != nil {
+			t.Fatal(err)
+		}
+		o.queue(0, frames[7])
+		for i, f := range []int{0, 7, 5, 6, 1, 4, 2, 3} {
+			if got, want := len(<-conn.sent), frames[f].Len()+1; got != want {
+				t.Errorf("at place %d came a frame of %d bytes, want the %d of frame %d", i, got, want, f)
+			}
+			synctest.Wait()
+		}
+		cancel()
+		for _, want := range []protocol.Lane{0, 1, 3} {
+			if got := <-flushed; got != want {
+				t.Errorf("lane %d was flushed, want %d", got, want)
+			}
+		}
 	})
 }

@@ -59,6 +59,8 @@ type PeerStatus struct {
 	Breaker Breaker
 	// Clock is its clock, if it was compared since Open.
 	Clock ClockStatus
+	// Meter is how the link stands if it is metered, else nil.
+	Meter *MeterStatus
 	// Stats are of the link that is up.
 	Stats transport.LinkStats
 }

@@ -89,7 +89,7 @@ func (a *applier) compareOn() error {
 		return err
 	}
 	if more {
-		a.mesh.send(r.begun.Link, f)
+		a.mesh.send(r.begun.Link, r.begun.Lane, f)
 		return nil
 	}
 	if _, err := r.Finish(); err != nil {

@@ -70,6 +70,8 @@ type NamespaceStatus struct {
 	// Losses are what the store was found to lack since Open of what its own
 	// node wrote, ordered by writer.
 	Losses []Loss
+	// Priority is how urgent it is on links, as SetPriority says.
+	Priority Priority
 	// Watchers is how many watch loops run.
 	Watchers int
 	// Counters is what counters took when they were last measured: within the
@@ -136,6 +138,7 @@ func (n *Namespace) status() NamespaceStatus {
 	}
 	s.Transactions = visible.Transactions()
 	s.Unsynced = s.Transactions - durable.Transactions()
+	s.Priority, _ = n.db.priority(n.Name()) // else it is being closed
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Watchers, s.Counters = len(n.watchers), n.counters

@@ -51,7 +51,7 @@ func (f *fleet) start(ctx context.Context) error {
 	// The newcomers dial the first, which they learned from the invite; the
 	// last one dials the second as well.
 	last := f.nodes[len(f.nodes)-1]
-	return call(ctx, last.globals(), "peer add", peerArgs{f.nodes[1].address}, func(struct{}) error { return nil })
+	return call(ctx, last.globals(), "peer add", peerArgs{Address: f.nodes[1].address}, func(struct{}) error { return nil })
 }
 
 // admit makes other a member, by an invite of n's.

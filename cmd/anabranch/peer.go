@@ -11,10 +11,7 @@ import (
 
 func peerCommand(g *globals) *cobra.Command {
 	return group("peer", "Whom this node keeps a link with", "  anabranch peer add hub.example:7600",
-		peerVerb(g, "peer add", &cobra.Command{
-			Use: "add HOST:PORT", Short: "Keep a link with the node there, after restarts too",
-			Example: "  anabranch peer add hub.example:7600",
-		}),
+		peerAdd(g),
 		peerVerb(g, "peer remove", &cobra.Command{
 			Use: "remove HOST:PORT", Short: "Keep no link with the node there, and close the one that is up",
 			Example: "  anabranch peer remove hub.example:7600",
@@ -35,6 +32,7 @@ func peerHandlers() map[string]handler {
 type (
 	peerArgs struct {
 		Address string `json:"address"`
+		meterArgs
 	}
 	peerRow struct {
 		Address    string `json:"address"`
@@ -55,6 +53,7 @@ type (
 		Sent      uint64     `json:"bytes_sent"`
 		Received  uint64     `json:"bytes_received"`
 		Clock     *clockRow  `json:"clock,omitempty"`
+		Meter     *meterRow  `json:"meter,omitempty"`
 	}
 	breakerRow struct {
 		State    string `json:"state"`
@@ -67,7 +66,29 @@ type (
 func peerVerb(g *globals, name string, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ExactArgs(1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runQuiet(cmd, g, name, peerArgs{args[0]})
+		return runQuiet(cmd, g, name, peerArgs{Address: args[0]})
+	}
+	return cmd
+}
+
+func peerAdd(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "add HOST:PORT", Short: "Keep a link with the node there, after restarts too",
+		Long: `Add keeps a link with the node there from now on. With --metered, bytes cost on the
+way: namespaces of priority bulk (see 'namespace priority') wait for another link,
+and once --bytes-per-day is used up only urgent ones flow. What was used is written
+down; a day is 24 hours of time that passed, whatever the clock says meanwhile.
+Added without --metered again, a peer is metered as before.`,
+		Example: "  anabranch peer add hub.example:7600\n  anabranch peer add hub.example:7600 --metered --bytes-per-day 50M",
+		Args:    cobra.ExactArgs(1),
+	}
+	meter := meterFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		m, err := meter()
+		if err != nil {
+			return err
+		}
+		return runQuiet(cmd, g, "peer add", peerArgs{args[0], m})
 	}
 	return cmd
 }
@@ -133,7 +154,14 @@ func onlineCommand(g *globals) *cobra.Command {
 }
 
 func runPeerAdd(_ context.Context, db *replica.DB, args peerArgs, _ emit) error {
-	return db.AddPeer(args.Address)
+	meter, err := args.meter()
+	if err != nil {
+		return err
+	}
+	if meter == nil {
+		return db.AddPeer(args.Address)
+	}
+	return db.AddPeerWith(args.Address, replica.PeerOptions{Meter: meter})
 }
 
 func runPeerRemove(_ context.Context, db *replica.DB, args peerArgs, _ emit) error {
@@ -185,6 +213,7 @@ func peerRowOf(p replica.PeerStatus) peerRow {
 		Address: p.Address, Configured: p.Configured, State: "disconnected", Found: string(p.Origin), SeenAs: p.SeenAs,
 		Breaker:   breakerRow{State: string(p.Breaker.State), Failures: p.Breaker.Failures},
 		Clock:     clockRowOf(p.Clock),
+		Meter:     meterRowOf(p.Meter),
 		RTTMicros: p.Stats.RTT.Microseconds(), Sent: p.Stats.BytesSent, Received: p.Stats.BytesReceived,
 	}
 	if !p.Node.IsZero() {

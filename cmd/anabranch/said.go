@@ -39,6 +39,9 @@ func namespaceRowOf(ns replica.NamespaceStatus) namespaceStatusRow {
 		Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers,
 		Own: []branchRow{}, Losses: []lossRow{}, Counters: counterUsageRowOf(ns.Counters),
 	}
+	if ns.Priority != replica.PriorityNormal {
+		row.Priority = ns.Priority.String()
+	}
 	for _, b := range ns.Own {
 		row.Own = append(row.Own, branchRow{b.Writer.String(), b.Seq, b.Started.UTC(), b.Current})
 	}

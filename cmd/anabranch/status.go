@@ -60,6 +60,7 @@ type (
 		Writers      int    `json:"writers"`
 		Branches     int    `json:"branches"`
 		Watchers     int    `json:"watchers"`
+		Priority     string `json:"priority,omitempty"` // unless normal
 		// Own are the lines of runs of this node: several if the directory
 		// was copied, restored or set back. Losses are what peers had of
 		// them and the store had not.
@@ -143,6 +144,7 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
+	printMeters(out, r.Peers)
 	for _, c := range r.Copies {
 		fmt.Fprintf(out, "\nnode %s is connected as %d instances: cloned, or restored while the original runs\n",
 			c.Node[:8], c.Instances)

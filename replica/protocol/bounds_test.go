@@ -56,7 +56,7 @@ func pump(t *testing.T, a, b *Machine, effects ...[]Effect) {
 			for _, f := range frames {
 				take(1-from, machines[1-from].Step(0, Received{1, f}))
 			}
-			take(from, machines[from].Step(0, Flushed{1}))
+			take(from, machines[from].Step(0, Flushed{Link: 1, Lane: 2}))
 		}
 	}
 }
@@ -169,7 +169,7 @@ func TestAnnouncementsWaitForASlowLink(t *testing.T) {
 	if sent != 1 {
 		t.Errorf("%d frames were queued", sent)
 	}
-	effects := a.Step(0, Flushed{1})
+	effects := a.Step(0, Flushed{Link: 1, Lane: 2})
 	if len(effects) != 1 {
 		t.Fatalf("effects %v", effects)
 	}

@@ -107,6 +107,10 @@ func (na namer) event(ev Event) string {
 		return fmt.Sprintf("LinkDown %d", ev.Link)
 	case Received:
 		return fmt.Sprintf("Received %d %s", ev.Link, na.frame(ev.Frame))
+	case Metered:
+		return fmt.Sprintf("Metered %d used=%d", ev.Link, ev.Class.Used)
+	case Prioritized:
+		return fmt.Sprintf("Prioritized %s %s", ev.Namespace, ev.Priority)
 	case Flushed:
 		return fmt.Sprintf("Flushed %d", ev.Link)
 	case Opened:

@@ -20,6 +20,8 @@
 //   - epoch: a state of the receiver that deltas are built for. It ends when
 //     the receiver throws a delta away.
 //   - level: the peer is known to cover all that is durable here.
+//   - lane: a queue of frames on a link. A session's frames are in one.
+//   - class: what may flow on a link, by the priorities of namespaces.
 //
 // # The protocol on a page
 //
@@ -92,6 +94,9 @@
 //     delta goes what is new of its snapshot's floor, which the receiver joins
 //     into its own. Who asks and does not cover the floor, or lacks nearly
 //     everything, gets a Source in place of a delta, and reconciles.
+//   - A namespace that a link may not carry, for what it costs or for what is
+//     granted, is not announced on it, or is Gone. So nothing is told of it
+//     either way, and no peer of whatever release pushes any.
 //   - Of two links between two nodes both ends keep the same. A node that runs
 //     twice, as a copy of a device does, is two: links are told apart by node
 //     and Instance, which the transport says.
@@ -168,8 +173,10 @@
 // # Executor
 //
 // The executor calls Step from one goroutine and carries out effects in order,
-// blocking on none. For each link it has a queue of frames, whose numbers a
-// Stamper gives in the order of sending; for each link and namespace a queue
+// blocking on none. For each link it has a queue of frames for each lane, and
+// sends what is in an earlier lane first; a Stamper numbers them in the order of
+// sending. The first lane has what opens and ends namespaces: a Gone that
+// overtakes frames of its namespace makes them void. For each link and namespace a queue
 // of Learn and Apply effects, with a Chain. It bounds memory by not receiving
 // on a link whose queues are long.
 //

@@ -8,21 +8,23 @@ import (
 
 // Effect is something to be done. The executor takes the effects of a Step in
 // order, before the next Step, and blocks on none of them: Send and Introduce
-// are queued on their link at once, so that they go out in order and ahead of
+// are queued on their lane at once, so that they go out in order and ahead of
 // all that a job of a later effect sends; Build, Apply and Learn are jobs that
 // it runs beside the machine and ends with an event.
 type Effect interface{ effect() }
 
-// Send queues a frame on a link.
+// Send queues a frame on a lane of a link.
 type Send struct {
 	Link  LinkID
+	Lane  Lane
 	Frame Frame
 }
 
 // Introduce queues Writers frames (EncodeWriters) with the records of the given
-// writers, in this order, on a link.
+// writers, in this order, on a lane of a link.
 type Introduce struct {
 	Link      LinkID
+	Lane      Lane
 	Namespace Namespace
 	// Number is how the frames name the namespace.
 	Number  uint64
@@ -50,6 +52,7 @@ type Introduce struct {
 type Build struct {
 	Job       JobID
 	Link      LinkID
+	Lane      Lane // of all its frames
 	Namespace Namespace
 	Number    uint64
 	Epoch     uint64
@@ -150,6 +153,7 @@ type Apply struct {
 type Reconcile struct {
 	Job       JobID
 	Link      LinkID
+	Lane      Lane // of the compares
 	Namespace Namespace
 	// Number and Run are for the compares.
 	Number, Run uint64
@@ -172,6 +176,7 @@ type TakeAnswer struct {
 type Serve struct {
 	Job         JobID
 	Link        LinkID
+	Lane        Lane // of the answer
 	Namespace   Namespace
 	Number, Run uint64
 	Body        []byte

@@ -46,6 +46,7 @@ type LinkUp struct {
 	// Dialed is whether this side dialed.
 	Dialed bool
 	Grants Grants
+	Class  Class
 }
 
 // LinkDown says that a link is gone. It is optional after a Close effect.
@@ -61,11 +62,27 @@ type Received struct {
 // right or wrong. With FeatureClocks it is due ahead of each Received.
 type WallClock struct{ Millis int64 }
 
-// Flushed says that all frames of Send and Introduce effects on the link were
-// handed to the transport. It is due each time that the link's queue runs
+// Flushed says that all frames of Send and Introduce effects on a lane were
+// handed to the transport. It is due each time that the lane's queue runs
 // empty: the machine holds announcements back until then, and so they coalesce
 // in place of queueing up before a slow peer.
-type Flushed struct{ Link LinkID }
+type Flushed struct {
+	Link LinkID
+	Lane Lane
+}
+
+// Metered says that the class of a link is another, or more of its bytes used.
+type Metered struct {
+	Link  LinkID
+	Class Class
+}
+
+// Prioritized says which priority a namespace has, if it is not the normal one
+// or no longer. For one that is not here yet it comes ahead of Opened.
+type Prioritized struct {
+	Namespace string
+	Priority  Priority
+}
 
 // Opened says that a namespace is here, and what is durable of it. It comes at the start for each namespace that exists (before any
 // LinkUp, so that Hello names them), and for each that is created later.
@@ -175,6 +192,8 @@ func (LinkDown) event()      {}
 func (Received) event()      {}
 func (WallClock) event()     {}
 func (Flushed) event()       {}
+func (Metered) event()       {}
+func (Prioritized) event()   {}
 func (Opened) event()        {}
 func (Closed) event()        {}
 func (Durable) event()       {}

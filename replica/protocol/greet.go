@@ -9,7 +9,7 @@ func (m *Machine) greet(l *link) {
 	h := hello{min: MinVersion, max: Version, cluster: m.cluster, revocations: m.revoked.hash(), features: m.features}
 	var later []*session
 	for _, sp := range m.spaces {
-		if !l.mayRead(sp.name) {
+		if !l.carries(sp) {
 			continue
 		}
 		s := m.session(l, sp.name)

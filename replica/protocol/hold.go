@@ -150,7 +150,7 @@ func (m *Machine) askToSpare(s *session, a *arrival) {
 		return
 	}
 	s.asked = s.asked.with(nodes)
-	m.send(s.link, (&spare{s.number, s.recvEpoch, nodes}).encode())
+	m.sendOn(s, (&spare{s.number, s.recvEpoch, nodes}).encode())
 }
 
 // repeated returns the nodes of whom a delta brings events, and nothing is

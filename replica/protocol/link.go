@@ -23,7 +23,8 @@ type link struct {
 	doubted  bool      // nothing came since another instance of the node did
 	features []Feature // that both Hellos list
 	deadline int64     // for it
-	queued   bool      // frames were sent since the last Flushed
+	class    Class
+	queued   [Lanes]bool // frames were sent on a lane since it was Flushed
 	numbers  uint64
 	epochs   uint64
 	clock    question
@@ -73,7 +74,7 @@ func (l *link) nextEpoch() uint64 {
 // that is linked is another end, with a link of its own.
 func (m *Machine) linkUp(ev LinkUp) {
 	l := &link{
-		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, since: m.now, grants: ev.Grants,
+		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, since: m.now, grants: ev.Grants, class: ev.Class,
 		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{},
 	}
 	switch old := m.linkTo(l.far()); {
@@ -155,16 +156,23 @@ func (m *Machine) drop(l *link) {
 	}
 }
 
-// send queues a frame.
+// send queues a frame that is about the link.
 func (m *Machine) send(l *link, f Frame) {
-	l.queued = true
-	m.emit(Send{l.id, f})
+	m.queue(l, 0, f)
+}
+
+// sendOn queues a frame that speaks of a session's namespace.
+func (m *Machine) sendOn(s *session, f Frame) { m.queue(s.link, s.space.priority.lane(), f) }
+
+func (m *Machine) queue(l *link, lane Lane, f Frame) {
+	l.queued[lane] = true
+	m.emit(Send{l.id, lane, f})
 	m.askClock(l)
 }
 
 // flushed says on a link what was held back while it was busy.
-func (m *Machine) flushed(l *link) {
-	l.queued = false
+func (m *Machine) flushed(l *link, lane Lane) {
+	l.queued[lane] = false
 	for _, s := range l.sessions {
 		m.tend(s)
 	}

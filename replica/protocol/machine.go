@@ -34,20 +34,21 @@ type Machine struct {
 	armed    int64 // when a Tick is due, 0: none was asked for
 	out      []Effect
 
-	spaces  []*space // by name
-	links   []*link  // in order of LinkUp
-	byID    map[LinkID]*link
-	jobs    map[JobID]*job
-	lastJob JobID
-	retries []*session // that announce their namespace again later
-	revoked revoked
+	spaces     []*space // by name
+	links      []*link  // in order of LinkUp
+	byID       map[LinkID]*link
+	jobs       map[JobID]*job
+	priorities map[string]Priority // of namespaces, here or not; no normal ones
+	lastJob    JobID
+	retries    []*session // that announce their namespace again later
+	revoked    revoked
 }
 
 // New returns a machine without links and namespaces.
 func New(c Config) *Machine {
 	m := &Machine{
 		node: c.Node, self: end{c.Node, c.Instance}, cluster: c.Cluster, features: sortFeatures(c.Features),
-		jobs: map[JobID]*job{}, byID: map[LinkID]*link{},
+		jobs: map[JobID]*job{}, priorities: map[string]Priority{}, byID: map[LinkID]*link{},
 	}
 	for _, r := range c.Revocations {
 		m.revoked.add(r)
@@ -76,8 +77,12 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 		m.wall = ev.Millis
 	case Flushed:
 		if l := m.byID[ev.Link]; l != nil {
-			m.flushed(l)
+			m.flushed(l, ev.Lane)
 		}
+	case Metered:
+		m.metered(ev)
+	case Prioritized:
+		m.prioritized(ev)
 	case Opened:
 		m.opened(ev)
 	case Closed:

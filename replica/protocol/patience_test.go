@@ -95,7 +95,7 @@ func TestAClockThatStepsBackIsIgnored(t *testing.T) {
 func TestLateEventsAreIgnored(t *testing.T) {
 	m := New(Config{Node: crdt.NodeID{1}})
 	for _, ev := range []Event{
-		LinkDown{7}, Received{7, []byte{1}}, Flushed{7}, Closed{"cats"}, Durable{"cats", flat{}.Past(manyEntries(0, 1))},
+		LinkDown{7}, Received{7, []byte{1}}, Flushed{Link: 7}, Closed{"cats"}, Metered{Link: 7}, Prioritized{"cats", 1}, Durable{"cats", flat{}.Past(manyEntries(0, 1))},
 		Built{Job: 7}, Applied{Job: 7, Err: ErrMalformed}, Learned{Job: 7, Err: ErrMalformed}, Tick{},
 	} {
 		if effects := m.Step(1, ev); len(effects) > 0 {

@@ -42,7 +42,7 @@ func (m *Machine) pull(sp *space) {
 		}
 	}
 	if best != nil {
-		m.send(best.link, (&want{best.number}).encode())
+		m.sendOn(best, (&want{best.number}).encode())
 		m.beginFetch(best)
 	}
 }

@@ -50,7 +50,7 @@ func (m *Machine) build(s *session) {
 	j := m.newJob(s)
 	j.generation = s.generation
 	b := Build{
-		Job: j.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number, Epoch: s.sendEpoch,
+		Job: j.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Epoch: s.sendEpoch,
 		From: s.known, Told: s.told, Introduced: s.introduced,
 		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold,
 	}

@@ -23,7 +23,7 @@ func (m *Machine) onSource(l *link, src source) error {
 	s.comparing, s.run = m.newJob(s), src.run
 	f.progress = m.now
 	m.emit(Reconcile{
-		Job: s.comparing.id, Link: l.id, Namespace: s.space.ns, Number: s.number, Run: src.run,
+		Job: s.comparing.id, Link: l.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: src.run,
 		Vector: src.vector, Floor: src.floor,
 	})
 	m.pull(s.space)
@@ -56,7 +56,7 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 	}
 	s.answering = m.newJob(s)
 	m.emit(Serve{
-		Job: s.answering.id, Link: l.id, Namespace: s.space.ns, Number: s.number, Run: c.run, Body: body,
+		Job: s.answering.id, Link: l.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: c.run, Body: body,
 	})
 	return nil
 }

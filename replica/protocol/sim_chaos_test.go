@@ -38,6 +38,15 @@ func (w *simWorld) outside(faults int) {
 		}
 	case r < 58:
 		w.askToSpare(n)
+	case r < 60:
+		w.tracef("%d %s changes its mind on %s", w.now, n.name(), name)
+		n.step(Prioritized{name, Priority(w.rng.IntN(3) - 1)})
+	case r < 62:
+		for _, l := range n.m.Links() {
+			used := w.class
+			used.Used = uint64(w.rng.IntN(2))
+			n.step(Metered{l.Link, used})
+		}
 	case r < 70:
 		o := w.nodes[w.rng.IntN(len(w.nodes))]
 		if o != n && (!w.linked(n, o) || w.rng.IntN(4) == 0) {
@@ -84,7 +93,7 @@ func (w *simWorld) askToSpare(n *simNode) {
 				}
 			}
 			s.asked = s.asked.with(nodes)
-			link.queue(end, simFrame{frame: (&spare{s.number, s.recvEpoch, nodes}).encode(), machine: true})
+			link.queue(end, simFrame{frame: (&spare{s.number, s.recvEpoch, nodes}).encode(), machine: true, lane: s.space.priority.lane()})
 		}
 	}
 }
@@ -112,6 +121,11 @@ func (w *simWorld) fireDue() {
 // more, or all with all if some node does not have some namespace.
 func (w *simWorld) heal() {
 	w.buildFails, w.applyFails, w.learnFails = 0, 0, 0
+	for _, n := range w.nodes {
+		for _, l := range n.m.Links() {
+			n.step(Metered{l.Link, w.class})
+		}
+	}
 	everywhere := w.rng.IntN(4) > 0
 	for _, n := range w.nodes {
 		for _, name := range w.names {

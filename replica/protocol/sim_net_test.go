@@ -8,6 +8,7 @@ type simFrame struct {
 	frame   Frame
 	bytes   []byte
 	machine bool // of a Send or Introduce
+	lane    Lane
 	truth   *simTruth
 }
 
@@ -24,11 +25,11 @@ type simLink struct {
 	up      [2]bool // the end's machine was told of the link
 	down    [2]bool // ... and has forgotten it
 	dead    bool
-	out     [2][]simFrame // queued at the sender
-	wire    [2][]simFrame // on the way
+	out     [2][Lanes][]simFrame // queued at the sender
+	wire    [2][]simFrame        // on the way
 	stamp   [2]Stamper
-	pending [2]int  // frames of the machine in out
-	flushed [2]bool // a Flushed is due
+	pending [2][Lanes]int  // frames of the machine in out
+	flushed [2][Lanes]bool // a Flushed is due
 }
 
 func (w *simWorld) connect(a, b *simNode) *simLink {
@@ -44,8 +45,8 @@ func (w *simWorld) connect(a, b *simNode) *simLink {
 // cut breaks the link. What was on the way is lost.
 func (l *simLink) cut() {
 	l.dead = true
-	l.out, l.wire = [2][]simFrame{}, [2][]simFrame{}
-	l.flushed = [2]bool{}
+	l.out, l.wire = [2][Lanes][]simFrame{}, [2][]simFrame{}
+	l.flushed = [2][Lanes]bool{}
 }
 
 func (l *simLink) queue(end int, f simFrame) {
@@ -53,18 +54,18 @@ func (l *simLink) queue(end int, f simFrame) {
 		return
 	}
 	if f.machine {
-		l.pending[end]++
+		l.pending[end][f.lane]++
 	}
-	l.out[end] = append(l.out[end], f)
+	l.out[end][f.lane] = append(l.out[end][f.lane], f)
 }
 
-// transmit puts the next frame on the wire.
-func (l *simLink) transmit(end int) {
-	f := l.out[end][0]
-	l.out[end] = l.out[end][1:]
+// transmit puts the next frame of a lane on the wire.
+func (l *simLink) transmit(end int, lane Lane) {
+	f := l.out[end][lane][0]
+	l.out[end][lane] = l.out[end][lane][1:]
 	if f.machine {
-		if l.pending[end]--; l.pending[end] == 0 {
-			l.flushed[end] = true
+		if l.pending[end][lane]--; l.pending[end][lane] == 0 {
+			l.flushed[end][lane] = true
 		}
 	}
 	f.bytes = l.stamp[end].Stamp(f.frame)

@@ -27,6 +27,7 @@ type simNode struct {
 	queues   []*simQueue
 	truths   map[*byte]*simTruth // of the frames received, by their last byte
 	features []Feature
+	class    Class          // of its links
 	failing  map[string]int // how many jobs of a kind are to fail, by script
 }
 
@@ -68,12 +69,12 @@ func (n *simNode) execute(e Effect) {
 	switch e := e.(type) {
 	case Send:
 		if l, end := n.linkOf(e.Link); l != nil {
-			l.queue(end, simFrame{frame: e.Frame, machine: true})
+			l.queue(end, simFrame{frame: e.Frame, machine: true, lane: e.Lane})
 		}
 	case Introduce:
 		l, end := n.linkOf(e.Link)
 		for f := range EncodeWriters(e.Number, e.Namespace.(*simSpace).recordsOf(e.Writers), func(crdt.NodeID) []byte { return nil }) {
-			l.queue(end, simFrame{frame: f, machine: true})
+			l.queue(end, simFrame{frame: f, machine: true, lane: e.Lane})
 		}
 	case Build:
 		n.builds = append(n.builds, &simBuild{node: n, b: e, told: e.Told.Clone(), from: e.From.Expand()})
@@ -226,11 +227,11 @@ func (b *simBuild) start(sp *simSpace) {
 	}
 	b.built.Introduced = Unintroduced(sp.Past(b.vector).Since(b.b.From), b.b.Introduced)
 	for f := range EncodeWriters(b.b.Number, sp.recordsOf(b.built.Introduced), func(crdt.NodeID) []byte { return nil }) {
-		b.frames = append(b.frames, simFrame{frame: f})
+		b.frames = append(b.frames, simFrame{frame: f, lane: b.b.Lane})
 	}
 	truth := &simTruth{from: base.Expand(), to: b.vector}
 	enc := NewDeltaEncoder(b.b, func(f Frame) error {
-		b.frames = append(b.frames, simFrame{frame: f, truth: truth})
+		b.frames = append(b.frames, simFrame{frame: f, truth: truth, lane: b.b.Lane})
 		return nil
 	})
 	enc.target = w.target

@@ -111,6 +111,9 @@ func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
 		}
 		return []Feature{FeatureSpare}
 	}
+	if w.rng.IntN(2) == 0 {
+		w.class = Class{Metered: true, Least: PriorityBulk, BytesPerDay: 1}
+	}
 	w.target = 1 + w.rng.IntN(300)
 	w.addNodes([]int{3, 3, 3, 4, 4, 5}[w.rng.IntN(6)])
 	steps := 5 + w.rng.IntN(60)

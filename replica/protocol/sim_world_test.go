@@ -26,7 +26,8 @@ type simWorld struct {
 	stats     simStats
 	readonly  *simNode
 	features  func(*simNode) []Feature
-	strict    bool // no link may be closed for a fault of the peer
+	class     Class // of all links
+	strict    bool  // no link may be closed for a fault of the peer
 	trace     func(string)
 	namer     namer
 
@@ -96,7 +97,7 @@ func (w *simWorld) addNodes(count int) {
 	for i := range count {
 		n := &simNode{world: w, spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}}
 		n.id[0] = byte(i + 1)
-		n.features = w.features(n)
+		n.features, n.class = w.features(n), w.class
 		n.begin()
 		w.nodes = append(w.nodes, n)
 		w.tree = append(w.tree, w.rng.IntN(max(i, 1)))
@@ -108,7 +109,7 @@ func (w *simWorld) addNodes(count int) {
 
 // copyNode adds a copy of a node, with what is on its disk.
 func (w *simWorld) copyNode(of *simNode) {
-	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}, features: of.features}
+	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}, features: of.features, class: of.class}
 	n.begin()
 	w.nodes = append(w.nodes, n)
 	w.tree = append(w.tree, w.rng.IntN(len(w.nodes)-1))
@@ -136,6 +137,7 @@ type move struct {
 	sp   *simSpace
 	l    *simLink
 	i    int // an end of l, or a place in a list of n
+	lane Lane
 }
 
 type moveKind uint8
@@ -164,19 +166,33 @@ func (w *simWorld) moves(ms []move) []move {
 			if l.dead && !l.down[end] {
 				ms = append(ms, move{kind: moveDown, l: l, i: end})
 			}
-			if len(l.out[end]) > 0 {
-				ms = append(ms, move{kind: moveTransmit, l: l, i: end})
-			}
+			ms = l.transmits(ms, end)
 			if up && !l.dead && len(l.wire[1-end]) > 0 {
 				ms = append(ms, move{kind: moveDeliver, l: l, i: end})
 			}
-			if up && l.flushed[end] {
-				ms = append(ms, move{kind: moveFlushed, l: l, i: end})
+			for lane, due := range l.flushed[end] {
+				if up && due {
+					ms = append(ms, move{kind: moveFlushed, l: l, i: end, lane: Lane(lane)})
+				}
 			}
 		}
 	}
 	for _, n := range w.nodes {
 		ms = n.moves(ms)
+	}
+	return ms
+}
+
+// transmits lists the lanes of which a frame can be next. An executor takes the
+// first; nothing is to rest on that, but that the link's own goes ahead.
+func (l *simLink) transmits(ms []move, end int) []move {
+	for lane := range l.out[end] {
+		if len(l.out[end][lane]) > 0 {
+			ms = append(ms, move{kind: moveTransmit, l: l, i: end, lane: Lane(lane)})
+			if lane == 0 {
+				break
+			}
+		}
 	}
 	return ms
 }
@@ -223,6 +239,7 @@ func (w *simWorld) do(mv move) {
 		l.up[mv.i] = true
 		far := l.nodes[1-mv.i]
 		ev := LinkUp{Link: l.ids[mv.i], Peer: far.id, Instance: far.at, Dialed: mv.i == 0}
+		ev.Class = l.nodes[mv.i].class
 		if l.nodes[1-mv.i] == w.readonly {
 			ev.Grants = readOnly{}
 		}
@@ -234,12 +251,12 @@ func (w *simWorld) do(mv move) {
 		}
 		w.tidy()
 	case moveTransmit:
-		l.transmit(mv.i)
+		l.transmit(mv.i, mv.lane)
 	case moveDeliver:
 		l.deliver(mv.i)
 	case moveFlushed:
-		l.flushed[mv.i] = false
-		l.nodes[mv.i].step(Flushed{l.ids[mv.i]})
+		l.flushed[mv.i][mv.lane] = false
+		l.nodes[mv.i].step(Flushed{l.ids[mv.i], mv.lane})
 	case moveSync:
 		mv.sp.sync()
 	case moveDurable:

@@ -11,10 +11,11 @@ import (
 
 // space is a namespace that is open here.
 type space struct {
-	ns     Namespace
-	name   string
-	own    *crdt.Past  // what is durable
-	normal crdt.Vector // own in normal form; replaced, never changed
+	ns       Namespace
+	name     string
+	priority Priority
+	own      *crdt.Past  // what is durable
+	normal   crdt.Vector // own in normal form; replaced, never changed
 	// mine are the entries of normal that are of this node's writers. Who
 	// covers them covers all that this node wrote.
 	mine     crdt.Vector
@@ -49,17 +50,13 @@ func (m *Machine) opened(ev Opened) {
 	if ok {
 		panic(fmt.Sprintf("protocol: namespace %q was opened twice", name))
 	}
-	sp := &space{ns: ev.Namespace, name: name, own: ev.Namespace.Past(nil), normal: crdt.Vector{}, mine: crdt.Vector{}, others: ev.Namespace.Past(nil)}
+	sp := &space{ns: ev.Namespace, name: name, priority: m.priorities[name], own: ev.Namespace.Past(nil), normal: crdt.Vector{}, mine: crdt.Vector{}, others: ev.Namespace.Past(nil)}
 	m.advance(sp, ev.Durable)
 	m.spaces = slices.Insert(m.spaces, i, sp)
 	for _, l := range slices.Clone(m.links) {
-		if !l.mayRead(name) {
-			continue
+		if l.carries(sp) {
+			m.present(l, sp)
 		}
-		s := m.session(l, name)
-		s.beginEpoch()
-		sp.join(s)
-		m.announce(s)
 	}
 }
 
@@ -76,11 +73,7 @@ func (m *Machine) closed(name string) {
 	}
 	sp.coming = nil
 	for _, s := range slices.Clone(sp.sessions) {
-		if s.number != 0 {
-			m.send(s.link, (&gone{s.number}).encode())
-		}
-		fresh := m.restart(s)
-		s.link.forget(fresh)
+		m.holdBack(s)
 	}
 	maps.DeleteFunc(m.jobs, func(_ JobID, j *job) bool { return j.s.space == sp })
 }

@@ -41,7 +41,7 @@ func (m *Machine) tend(s *session) {
 	switch due := s.wanted || s.live && s.lacksOurs() && m.mayPush(s); {
 	case due && s.learning == 0:
 		m.build(s)
-	case !due && !s.link.queued:
+	case !due && !s.link.queued[s.space.priority.lane()]:
 		m.tellMore(s)
 	}
 }
@@ -62,7 +62,7 @@ func (m *Machine) tellAnew(s *session, first func([]crdt.Dot) Frame) {
 	if s.theirs != nil {
 		m.introduce(s, s.space.own)
 	}
-	m.send(s.link, first(entries[:n]))
+	m.sendOn(s, first(entries[:n]))
 	m.tellDiff(s, entries[n:])
 	s.told = s.space.normal.Clone()
 }
@@ -71,7 +71,7 @@ func (m *Machine) tellAnew(s *session, first func([]crdt.Dot) Frame) {
 func (m *Machine) tellDiff(s *session, diff []crdt.Dot) {
 	for len(diff) > 0 {
 		n := min(len(diff), MaxEntriesPerFrame)
-		m.send(s.link, encodeHave(s.number, diff[:n]))
+		m.sendOn(s, encodeHave(s.number, diff[:n]))
 		diff = diff[n:]
 	}
 }
@@ -100,8 +100,9 @@ func (m *Machine) introduce(s *session, p *crdt.Past) {
 	if len(news) == 0 {
 		return
 	}
-	s.link.queued = true
-	m.emit(Introduce{s.link.id, s.space.ns, s.number, news})
+	lane := s.space.priority.lane()
+	s.link.queued[lane] = true
+	m.emit(Introduce{s.link.id, lane, s.space.ns, s.number, news})
 	s.introduced = s.withIntroduced(news)
 }
 

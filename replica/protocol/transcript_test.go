@@ -134,6 +134,8 @@ func (sc *script) run(verb string, args []string) {
 			n := sc.node(args[0])
 			n.m.features = append(n.m.features, Feature(sc.number(f)))
 		}
+	case "meter", "used", "priority":
+		sc.classify(verb, args)
 	case "agreed": // node: the features of its links
 		for _, l := range sc.node(args[0]).m.Links() {
 			fmt.Fprintf(&sc.out, "link %d: %d\n", l.Link, l.Features)
@@ -155,6 +157,32 @@ func (sc *script) number(s string) int {
 		sc.t.Fatal(err)
 	}
 	return n
+}
+
+// classify runs the commands that say what may flow.
+func (sc *script) classify(verb string, args []string) {
+	n := sc.node(args[0])
+	switch verb {
+	case "meter": // node least bytes: its links cost, and have a budget
+		n.class = Class{Metered: true, Least: sc.priority(args[1]), BytesPerDay: uint64(sc.number(args[2]))}
+	case "used": // node bytes: of the budget of each of its links
+		n.class.Used = uint64(sc.number(args[1]))
+		for _, l := range n.m.Links() {
+			n.step(Metered{l.Link, n.class})
+		}
+	case "priority": // node namespace priority
+		n.step(Prioritized{args[1], sc.priority(args[2])})
+	}
+}
+
+func (sc *script) priority(name string) Priority {
+	for p, n := range priorityNames {
+		if n == name {
+			return p
+		}
+	}
+	sc.t.Fatalf("no priority %q", name)
+	return 0
 }
 
 func (sc *script) node(name string) *simNode {
@@ -201,7 +229,7 @@ func (sc *script) hello(to, from *simNode, min, max int) {
 		for end := range l.nodes {
 			if l.nodes[end] == from && l.nodes[1-end] == to {
 				h := hello{min: uint64(min), max: uint64(max), cluster: from.m.cluster}
-				l.out[end] = nil
+				l.out[end] = [Lanes][]simFrame{}
 				l.queue(end, simFrame{frame: h.encode()})
 			}
 		}

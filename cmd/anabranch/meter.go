@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+type (
+	// meterArgs are the flags of a metered peer.
+	meterArgs struct {
+		Metered     bool   `json:"metered,omitempty"`
+		BytesPerDay uint64 `json:"bytes_per_day,omitempty"`
+		Least       string `json:"least,omitempty"`
+	}
+	meterRow struct {
+		BytesPerDay uint64 `json:"bytes_per_day"`
+		Used        uint64 `json:"used"`
+		// TurnsSeconds is in how long the day ends.
+		TurnsSeconds int64 `json:"turns_s"`
+		// Flows is the least priority that flows now.
+		Flows    string   `json:"flows"`
+		HeldBack []string `json:"held_back"`
+	}
+)
+
+func meterFlags(cmd *cobra.Command) func() (meterArgs, error) {
+	metered := cmd.Flags().Bool("metered", false, "bytes cost on the way there: what is of priority bulk waits for another link")
+	bytes := cmd.Flags().String("bytes-per-day", "", "how much may be sent and received in 24 hours, such as 50M; then only what is urgent flows")
+	least := cmd.Flags().String("least", "", "the least priority that flows: bulk, normal (default) or urgent")
+	return func() (args meterArgs, err error) {
+		if args = (meterArgs{Metered: *metered, Least: *least}); !args.Metered && (*bytes != "" || *least != "") {
+			return args, usagef("--bytes-per-day and --least are of --metered")
+		}
+		if *bytes != "" {
+			args.BytesPerDay, err = parseBytes(*bytes)
+		}
+		return args, err
+	}
+}
+
+// meter returns the meter of the flags, or nil if there is none.
+func (a meterArgs) meter() (*replica.Meter, error) {
+	if !a.Metered {
+		return nil, nil
+	}
+	o := &replica.Meter{BytesPerDay: a.BytesPerDay}
+	var err error
+	if a.Least != "" {
+		o.Least, err = replica.ParsePriority(a.Least)
+	}
+	return o, err
+}
+
+// parseBytes reads a number of bytes: in units of 1,024 with K, M or G behind.
+func parseBytes(text string) (uint64, error) {
+	digits, shift := text, 0
+	for i, unit := range []string{"K", "M", "G"} {
+		if d, ok := strings.CutSuffix(text, unit); ok {
+			digits, shift = d, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n == 0 || n > 1<<63>>shift {
+		return 0, usagef("%q: want a number of bytes, such as 500000, 64K, 50M or 2G", text)
+	}
+	return n << shift, nil
+}
+
+func meterRowOf(m *replica.MeterStatus) *meterRow {
+	if m == nil {
+		return nil
+	}
+	return &meterRow{
+		BytesPerDay: m.BytesPerDay, Used: m.UsedBytes, TurnsSeconds: int64(m.Turns / time.Second),
+		Flows: m.Flows.String(), HeldBack: append([]string{}, m.HeldBack...),
+	}
+}
+
+// printMeters prints how the metered peers stand.
+func printMeters(out io.Writer, peers []peerRow) {
+	for _, p := range peers {
+		if p.Meter == nil {
+			continue
+		}
+		m := p.Meter
+		fmt.Fprintf(out, "\n%s is metered: %s used", p.Address, byteCount(m.Used))
+		if m.BytesPerDay > 0 {
+			fmt.Fprintf(out, " of %s a day, which turns in %v", byteCount(m.BytesPerDay), time.Duration(m.TurnsSeconds)*time.Second)
+		}
+		if len(m.HeldBack) > 0 {
+			fmt.Fprintf(out, "; held back, being less than %s: %s", m.Flows, strings.Join(m.HeldBack, ", "))
+		}
+		fmt.Fprintln(out)
+	}
+}

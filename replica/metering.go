@@ -1,0 +1,165 @@
+package replica
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/transport"
+)
+
+// everyPeer is in the place of an address for the meter of peers that have none.
+const everyPeer = ""
+
+// metering is the part of a link that counts its bytes.
+type metering struct {
+	account atomic.Pointer[account] // nil: the link is unmetered
+	watched bool                    // guarded by the mesh's mu
+	counted chan uint64             // holds what was charged already
+}
+
+// setMeter has the links with an address be metered, or not. The links that are
+// up stay as they are.
+func (m *mesh) setMeter(address string, o *Meter, written []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o == nil {
+		delete(m.accounts, address)
+		return
+	}
+	save := func(value []byte) { m.saveAccount(address, value) }
+	m.accounts[address] = newAccount(address, *o, written, m.uptime(), m.wall(), save)
+}
+
+func (m *mesh) saveAccount(address string, value []byte) {
+	if err := m.setLocal(accountKey+address, value); err != nil {
+		m.log.Warn("what a metered link used is not written down", "address", address, "error", err)
+	}
+}
+
+// uptime is the clock of accounts, which nobody sets.
+func (m *mesh) uptime() time.Duration { return time.Since(m.started) }
+
+// accountOf returns the account of a link that comes up, or nil. A node that is
+// dialed at several addresses is metered if it is at one of them. The caller
+// holds mu.
+func (m *mesh) accountOf(conn transport.Link) *account {
+	var of *account
+	for address, d := range m.dialers {
+		a := m.accounts[address]
+		if a != nil && d.met() == remoteOf(conn) && (of == nil || a.address < of.address) {
+			of = a
+		}
+	}
+	if of == nil {
+		of = m.accounts[everyPeer]
+	}
+	return of
+}
+
+// classify gives a link the account of whom it is with, and reports whether it
+// had another. The caller holds mu.
+func (m *mesh) classify(l *link) bool {
+	a := m.accountOf(l.conn)
+	if l.account.Swap(a) == a {
+		return false
+	}
+	if a != nil && !l.watched {
+		l.watched = true
+		m.running.Go(func() { m.watchMeter(l) })
+	}
+	return true
+}
+
+// classifyAll classifies the links with whom one has just come up: it may be
+// known only now at which address they are dialed. The caller holds mu.
+func (m *mesh) classifyAll(with remote) {
+	for _, l := range m.links {
+		if l.remote() == with && m.classify(l) {
+			m.inbox.post(protocol.Metered{Link: l.id, Class: l.account.Load().class()})
+		}
+	}
+}
+
+// charge counts what went over a link since the last time, and tells the
+// machine if that changes what may flow.
+func (m *mesh) charge(l *link) {
+	a := l.account.Load()
+	if a == nil {
+		return
+	}
+	before := <-l.counted
+	stats := l.conn.Stats()
+	total := max(before, stats.BytesSent+stats.BytesReceived)
+	l.counted <- total
+	if !a.charge(total-before, m.uptime(), m.wall()) {
+		return
+	}
+	class := a.class()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.links {
+		if o.account.Load() == a {
+			m.inbox.post(protocol.Metered{Link: o.id, Class: class})
+		}
+	}
+	m.log.Info("metered links", "address", a.address, "used", class.Used, "of", class.BytesPerDay, "flows", class.Flows())
+}
+
+// watchMeter charges a link that is quiet, for as long as it is up.
+func (m *mesh) watchMeter(l *link) {
+	ticker := time.NewTicker(meterCheck)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			m.charge(l)
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// flushMeter writes down what an address used, if it is metered.
+func (m *mesh) flushMeter(address string) {
+	m.mu.Lock()
+	a := m.accounts[address]
+	m.mu.Unlock()
+	if a != nil {
+		a.close(m.uptime(), m.wall())
+	}
+}
+
+// closeMeters writes down what was used.
+func (m *mesh) closeMeters() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.accounts {
+		a.close(m.uptime(), m.wall())
+	}
+}
+
+// describeMeters adds to the status of peers how their meters stand.
+func (m *mesh) describeMeters(all []PeerStatus, namespaces []string, priority func(string) (Priority, error)) error {
+	m.mu.Lock()
+	accounts := map[string]*account{}
+	for address, a := range m.accounts {
+		accounts[address] = a
+	}
+	m.mu.Unlock()
+	for i := range all {
+		p := &all[i]
+		a := accounts[p.Address]
+		if a == nil {
+			a = accounts[everyPeer]
+		}
+		if a == nil {
+			continue
+		}
+		p.Meter = a.status(m.uptime())
+		if err := p.Meter.hold(namespaces, priority); err != nil {
+			return err
+		}
+	}
+	return nil
+}
