@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/transport"
@@ -17,6 +18,10 @@ const (
 	// deltaPlaces bounds the frames of deltas that wait to be sent on one lane:
 	// one is built while another one goes out.
 	deltaPlaces = 2
+	// stallTimeout is how long a peer may take to make room for one frame. Who
+	// reads more slowly than 256 KiB in that time loses the link, and with it
+	// what is held for a delta: places, and a snapshot, which keeps disk space.
+	stallTimeout = 2 * time.Minute
 )
 
 // outlet sends a link's frames, numbered, those of a lane in exactly the order
@@ -99,7 +104,12 @@ func (o *outlet) wake() {
 
 // run sends until ctx ends or sending fails, and returns why.
 func (o *outlet) run(ctx context.Context) error {
+	stalled := time.AfterFunc(stallTimeout, func() {
+		_ = o.conn.Close(transport.CodeBusy, "the peer does not read")
+	})
+	defer stalled.Stop()
 	for {
+		stalled.Stop()
 		f, at, ok := o.next()
 		if !ok {
 			select {
@@ -109,6 +119,7 @@ func (o *outlet) run(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
+		stalled.Reset(stallTimeout)
 		if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame, f.rest...)); err != nil {
 			return err
 		}
