@@ -67,6 +67,7 @@ const (
 	purposeServe   purpose = iota
 	purposeRestore         // what a restore left that broke off is the caller's
 	purposeRepair          // so is what a repair left, and known damage is no reason to refuse
+	purposeExamine         // nothing is written
 )
 
 // engine is Pebble under the rule that no fault of the disk ends the process
@@ -108,8 +109,10 @@ func openEngine(dir string, o engineOptions) (*engine, error) {
 	if _, err := readFormat(o.FS, dir); err != nil {
 		return nil, err
 	}
-	if err := makeDir(o.FS, dir); err != nil {
-		return nil, fmt.Errorf("open store %s: %w", dir, markFull(err))
+	if o.Purpose != purposeExamine {
+		if err := makeDir(o.FS, dir); err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dir, markFull(err))
+		}
 	}
 	if o.FS == vfs.Default { // the lock of a process goes by name
 		if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -169,7 +172,7 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 		return nil, err
 	}
 	switch {
-	case o.Purpose == purposeRepair:
+	case o.Purpose == purposeRepair, o.Purpose == purposeExamine:
 	case o.Purpose == purposeRestore && state == stateRestoring:
 		err = unmark(o.FS, dir) // of what is about to be replaced
 	default:
@@ -179,6 +182,9 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 		return nil, err
 	}
 	data := o.FS.PathJoin(dir, dataDir)
+	if o.Purpose == purposeExamine {
+		return examinePebble(dir, data, version, state, o)
+	}
 	switch {
 	case state == stateRestoring && o.Purpose != purposeRestore:
 		return nil, ErrRestoring
@@ -251,7 +257,13 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 		return nil, err
 	}
 	g.witness, e.witness, e.FS = w, w, g
-	db, err := e.openDB(data, e.pebbleOptions(o, mem, exists))
+	return e.openOn(data, e.pebbleOptions(o, mem, exists))
+}
+
+// openOn opens Pebble on the guard.
+func (e *engine) openOn(data string, p *pebble.Options) (*engine, error) {
+	w := e.witness
+	db, err := e.openDB(data, p)
 	if err == nil {
 		w.opened()
 		e.DB = db

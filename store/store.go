@@ -61,16 +61,21 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{
-		options: o, engine: e, memos: newMemoPool(o.MemoBytes),
-		open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{},
-	}
-	s.stages.dir = e.FS.PathJoin(dir, stageDir)
+	s := newStore(dir, o, e)
 	if err := errors.Join(s.loadCatalog(), s.stages.clean(e)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), e.Close())
 	}
 	s.syncer = newSyncer(e, o.BufferedSync)
 	return s, nil
+}
+
+func newStore(dir string, o Options, e *engine) *Store {
+	s := &Store{
+		options: o, engine: e, memos: newMemoPool(o.MemoBytes),
+		open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{},
+	}
+	s.stages.dir = e.FS.PathJoin(dir, stageDir)
+	return s
 }
 
 // loadCatalog reads the names and numbers of the namespaces.
