@@ -63,6 +63,7 @@ func (m *mesh) stopApplier(name string) {
 		if ns.Name() == name {
 			a.close()
 			delete(m.appliers, ns)
+			delete(m.digests, ns)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 	}
 	built.Introduced = news
 	if o.offer {
-		l.offers.add(ns, uint64(b.Job), o.snap)
+		l.offers.add(ns, newOffer(uint64(b.Job), o.snap))
 		o.snap, built.Offered = nil, true
 		return built, send(protocol.EncodeSource(b, o.to, o.floor))
 	}

@@ -41,9 +41,10 @@ type DB struct {
 	names      map[string]*Namespace // the same, by name
 	views      map[*View]struct{}    // those that hold a snapshot
 
-	notices notices
-	losses  losses
-	twins   atomic.Int64 // how often a twin of this run was noticed
+	notices     notices
+	losses      losses
+	divergences divergences
+	twins       atomic.Int64 // how often a twin of this run was noticed
 
 	// What syncs is told of namespaces: that one is here, is about to go,
 	// or that more of it is on disk. None may block. Nil: nobody syncs.
@@ -121,6 +122,31 @@ func (d *DB) Close() error {
 		d.closed = errors.Join(err, d.store.Close())
 	})
 	return d.closed
+}
+
+// Renew ends the writers of this run, in all namespaces: what is written from
+// now on is another's. Call it in a process that was resumed from a copy of its
+// memory (a snapshot of a virtual machine, a restored container), before it
+// writes: if the original goes on too, both would write under the same numbers.
+// Where that has happened peers notice, and what was written at different keys
+// is not lost (NoticeTwin, NoticeDiverged); but of what both wrote at one key
+// before, one stays.
+func (d *DB) Renew() error {
+	if err := d.gate.enter(); err != nil {
+		return err
+	}
+	defer d.gate.leave()
+	var failed error
+	for _, name := range d.store.Namespaces() {
+		ns, err := d.store.Namespace(name)
+		if err == nil {
+			err = ns.Renew()
+		}
+		if !errors.Is(err, ErrNoNamespace) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
 }
 
 // Node returns the id of the node that this database is of.
@@ -228,6 +254,7 @@ func (d *DB) Drop(name string) error {
 	}
 	d.retire(s)
 	d.losses.forget(name)
+	d.divergences.forget(name)
 	return d.store.Drop(name)
 }
 

@@ -105,6 +105,12 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 			if l := m.link(e.Link); l != nil {
 				l.offers.end(e.Namespace.(*store.Namespace))
 			}
+		case protocol.TakeDigest:
+			m.takeDigest(e)
+		case protocol.Compared:
+			m.compared(e)
+		case protocol.Offer:
+			m.offer(e)
 		case protocol.LearnRevocations:
 			m.revocations.put(e.Statements)
 		case protocol.Greeted:

@@ -18,13 +18,15 @@ import (
 // effects, and either is done at once, without blocking, or is a job of a
 // goroutine of its own that posts an event at its end.
 type mesh struct {
-	network transport.Network
-	roster  *roster
-	log     *slog.Logger
-	notices *notices
-	losses  *losses
-	clocks  *clocks
-	started time.Time // the machine's clock counts from here, monotonically
+	network     transport.Network
+	roster      *roster
+	log         *slog.Logger
+	notices     *notices
+	losses      *losses
+	divergences *divergences
+	checks      sync.Mutex // held while the store is checked
+	clocks      *clocks
+	started     time.Time // the machine's clock counts from here, monotonically
 
 	ctx     context.Context // ends when the mesh closes
 	cancel  context.CancelFunc
@@ -38,6 +40,7 @@ type mesh struct {
 	jobs     map[protocol.JobID]context.CancelFunc // builds that run
 	timer    *time.Timer
 
+	digests     map[*store.Namespace]*digestRun
 	quarantined bool // the store is damaged: no namespace is announced
 
 	book      *book
@@ -67,12 +70,13 @@ func newMesh(network transport.Network, d *DB) *mesh {
 	roster := d.roster
 	m := &mesh{
 		network: network, roster: roster, log: d.log, started: time.Now(),
-		notices: &d.notices, losses: &d.losses, clocks: d.clocks,
+		notices: &d.notices, losses: &d.losses, divergences: &d.divergences,
+		digests: map[*store.Namespace]*digestRun{}, clocks: d.clocks,
 		turns: newTurns(),
 		machine: protocol.New(protocol.Config{
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
 			Features: []protocol.Feature{
-				protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureClocks, protocol.FeatureSpare,
+				protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare,
 			},
 		}),
 		appliers: map[*store.Namespace]*applier{},

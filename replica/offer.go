@@ -57,26 +57,29 @@ type offers struct {
 
 // offer is one of them. Its summary is made when it is first asked for.
 type offer struct {
-	run     uint64
-	snap    *store.Snapshot
-	summary *protocol.Summary
-	busy    bool // a compare is being answered
-	ended   bool
+	run      uint64
+	snap     *store.Snapshot
+	summary  *protocol.Summary
+	contents bool // it is compared by contents
+	busy     bool // a compare is being answered
+	ended    bool
 }
 
+func newOffer(run uint64, snap *store.Snapshot) *offer { return &offer{run: run, snap: snap} }
+
 // add takes over a snapshot; the one before it ends.
-func (o *offers) add(ns *store.Namespace, run uint64, snap *store.Snapshot) {
+func (o *offers) add(ns *store.Namespace, one *offer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended {
-		snap.Close()
+		one.snap.Close()
 		return
 	}
 	if o.open == nil {
 		o.open = map[*store.Namespace]*offer{}
 	}
 	o.endLocked(ns)
-	o.open[ns] = &offer{run: run, snap: snap}
+	o.open[ns] = one
 }
 
 // take returns the snapshot of a run, for one that answers; nil if it is gone.
@@ -176,8 +179,12 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 	}
 	defer m.turns.give()
 	if at.summary == nil {
+		sumUp := protocol.NewSummary
+		if at.contents {
+			sumUp = protocol.NewContentSummary
+		}
 		var err error
-		if at.summary, err = protocol.NewSummary(scanner{l.ctx, at.snap}); err != nil {
+		if at.summary, err = sumUp(scanner{l.ctx, at.snap}); err != nil {
 			return fmt.Errorf("read namespace %q: %w", ns.Name(), err)
 		}
 	}

@@ -16,6 +16,7 @@ type rejoin struct {
 	begun                 *protocol.Reconcile
 	comparer              *protocol.Comparer // nil: it waits for a source
 	paused                time.Time          // since then it waits
+	heal                  *heal              // nil, or what is compared in its place
 }
 
 // maxPause is how long a reconciliation that broke off waits for a source. It
@@ -25,10 +26,16 @@ const maxPause = 10 * time.Minute
 // reconcile begins to compare with a source, or goes on with another.
 func (a *applier) reconcile(e *protocol.Reconcile) {
 	r := &a.rejoin
+	begin := func() error { return a.beginCompare(e) }
+	if e.Heals || r.heal != nil {
+		a.abortRejoin()
+	}
+	if e.Heals {
+		begin = a.beginHeal
+	}
 	r.begun, r.comparer = e, nil
-	a.mesh.log.Info("reconciling: a peer may have collected removals that did not come here",
-		"namespace", a.store.Name(), "goes on", r.Reconciliation != nil)
-	err := a.beginCompare(e)
+	a.mesh.log.Info("reconciling with a peer", "namespace", a.store.Name(), "heals", e.Heals, "goes on", r.Reconciliation != nil)
+	err := begin()
 	if err == nil {
 		err = a.compareOn()
 	}
@@ -71,7 +78,12 @@ func (a *applier) stage(e *protocol.TakeAnswer) error {
 		if err != nil {
 			return err
 		}
-		if err := a.rejoin.Put(entry); err != nil {
+		if a.rejoin.heal != nil {
+			err = a.healWith(entry)
+		} else {
+			err = a.rejoin.Put(entry)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -92,7 +104,12 @@ func (a *applier) compareOn() error {
 		a.mesh.send(r.begun.Link, r.begun.Lane, f)
 		return nil
 	}
-	if _, err := r.Finish(); err != nil {
+	if r.heal != nil {
+		err = a.healFound()
+	} else {
+		_, err = r.Finish()
+	}
+	if err != nil {
 		return err
 	}
 	if err := a.store.Sync(a.mesh.ctx); err != nil {
@@ -108,6 +125,10 @@ func (a *applier) endCompare(err error) {
 	}
 	r := &a.rejoin
 	done := protocol.Reconciled{Job: r.begun.Job, Durable: a.store.Durable(), Err: err}
+	if r.heal != nil {
+		done.Healed = r.heal.changed > 0
+		a.healed(r.heal, r.begun)
+	}
 	a.abortRejoin()
 	if errors.Is(err, errCompared) {
 		done.Err = nil
@@ -119,7 +140,11 @@ func (a *applier) endCompare(err error) {
 
 // pauseRejoin ends a comparison that broke off, and keeps what is staged.
 func (a *applier) pauseRejoin(job protocol.JobID) {
-	if r := &a.rejoin; r.comparer != nil && r.begun.Job == job {
+	switch r := &a.rejoin; {
+	case r.comparer == nil || r.begun.Job != job:
+	case r.heal != nil:
+		a.abortRejoin()
+	default:
 		r.comparer, r.paused = nil, time.Now()
 	}
 }
@@ -138,6 +163,9 @@ func (a *applier) dropStale(durable *crdt.Past) {
 func (a *applier) abortRejoin() {
 	if a.rejoin.Reconciliation != nil {
 		a.rejoin.Abort()
+	}
+	if a.rejoin.heal != nil {
+		a.rejoin.heal.snap.Close()
 	}
 	a.rejoin = rejoin{}
 }

@@ -72,6 +72,9 @@ type NamespaceStatus struct {
 	Losses []Loss
 	// Priority is how urgent it is on links, as SetPriority says.
 	Priority Priority
+	// Diverged are the peers that were found to cover the same transactions,
+	// and to hold other values, and not found to agree since.
+	Diverged []crdt.NodeID
 	// Watchers is how many watch loops run.
 	Watchers int
 	// Counters is what counters took when they were last measured: within the
@@ -135,6 +138,7 @@ func (n *Namespace) status() NamespaceStatus {
 		Name: n.Name(), Incarnation: n.store.Incarnation(), Hash: normal.Hash(),
 		Writers: visible.Writers(), Branches: len(normal),
 		Own: n.ownBranches(normal), Losses: n.db.losses.of(n.Name(), visible),
+		Diverged: n.db.divergences.of(n.Name()),
 	}
 	s.Transactions = visible.Transactions()
 	s.Unsynced = s.Transactions - durable.Transactions()

@@ -190,6 +190,7 @@ func (p *salvaged) commit(entries []crdt.Entry, done *Reissued) (pending, error)
 	}
 	err := ns.builder.entry.finish(t.put)
 	if err == nil {
+		ns.memos.wrote(ns.next(), entryKeys(entries))
 		err = ns.publish(true, b, func(h *history) { h.commitOwn(t.dot) })
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ func answerCompare(s *Summary, number, run uint64, body []byte, target int, send
 	}
 	a := answerer{
 		number: number, run: run, send: send,
-		cursor: cursor{summary: s}, blockEncoder: newBlockEncoder(),
+		cursor: newCursor(s), ids: identifier{contents: s.contents}, blockEncoder: newBlockEncoder(),
 	}
 	a.target = target
 	for i := range asks {

@@ -114,7 +114,9 @@ func (m *Machine) applied(ev Applied) {
 		return
 	}
 	m.advance(sp, ev.Durable)
-	m.endFetch(s, m.served(s))
+	if f := sp.fetch; f == nil || !f.heals {
+		m.endFetch(s, m.served(s))
+	}
 	m.tendAll(sp)
 }
 

@@ -164,7 +164,7 @@ func (c *Comparer) list(p *suspect) (ask, error) {
 
 // records returns the records here in p, which is listed.
 func (c *Comparer) records(p *suspect) (own []ownRecord, err error) {
-	var ids identifier
+	ids := identifier{contents: c.summary.contents}
 	for e, err := range c.summary.snapshot.Scan(p.Span) {
 		if err != nil {
 			return nil, err

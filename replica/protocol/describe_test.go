@@ -222,6 +222,12 @@ func (na namer) fields(c code, fields int, r *crdt.Reader) string {
 	case codeRefuse:
 		f := readRefuse(r, fields)
 		return fmt.Sprintf("ns=%d epoch=%d %s %s", f.number, f.epoch, f.reason, na.vector(f.entries))
+	case codeDigest:
+		d := readDigest(r, fields)
+		if d.stage == stageOffer {
+			return fmt.Sprintf("ns=%d offer run=%d %s", d.number, d.run, na.vector(d.vector))
+		}
+		return fmt.Sprintf("ns=%d %s", d.number, stageNames[d.stage])
 	case codeSpare:
 		sp := readSpare(r, fields)
 		return fmt.Sprintf("ns=%d epoch=%d %s", sp.number, sp.epoch, na.nodes(sp.nodes))

@@ -51,6 +51,7 @@
 //	answer   = [13 number run last ended verdicts [*writer] [*(key record)]]
 //	addresses = [14 seen [*(node how age places)]]
 //	clock    = [15 ?wall]                  what does your clock say, or mine
+//	digest   = [16 number stage (hash sum | run vector)]  is your state mine?
 //	spare    = [17 number epoch [*node]]   push only what you wrote
 //
 //	message  = hello | announce | ... | spare
@@ -97,6 +98,10 @@
 //   - A namespace that a link may not carry, for what it costs or for what is
 //     granted, is not announced on it, or is Gone. So nothing is told of it
 //     either way, and no peer of whatever release pushes any.
+//   - Who covers the same must hold the same: some minutes after a namespace
+//     went quiet, and at most once an hour, who dialed has digests compared
+//     (verify.go). Where they differ, both check their stores, and each adds
+//     what the other holds beyond it.
 //   - Of two links between two nodes both ends keep the same. A node that runs
 //     twice, as a copy of a device does, is two: links are told apart by node
 //     and Instance, which the transport says.

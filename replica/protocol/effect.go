@@ -159,6 +159,10 @@ type Reconcile struct {
 	Number, Run uint64
 	// Vector and Floor are the snapshot's, in normal form.
 	Vector, Floor crdt.Vector
+	// Heals says that contents are compared (NewContentSummary), and that what
+	// the peer holds beyond this node is added where both cover it: nothing is
+	// superseded, and no vector moves.
+	Heals bool
 }
 
 // TakeAnswer brings a frame of the answer to the last compare of a Reconcile.
@@ -186,6 +190,35 @@ type Serve struct {
 type EndServe struct {
 	Link      LinkID
 	Namespace Namespace
+}
+
+// TakeDigest takes the digest (ContentDigest) of a snapshot whose vector, in
+// normal form, has that hash, and posts Digested. The snapshot is taken at
+// once; if it is at another vector, or if the peer Asked and there was a digest
+// not long ago, there is an error in the place of a digest.
+type TakeDigest struct {
+	Job       JobID
+	Namespace Namespace
+	Hash      crdt.VectorHash
+	Asked     bool
+}
+
+// Compared says that digests were compared with the peer. If they differ, the
+// store is to be checked, and Checked posted.
+type Compared struct {
+	Link      LinkID
+	Namespace Namespace
+	Same      bool
+}
+
+// Offer keeps a snapshot, once it is durable, for Serves of that link and
+// namespace which name the run Job, with a NewContentSummary; and then queues
+// an EncodeOffer. If that cannot be, nothing is to be done.
+type Offer struct {
+	Job       JobID
+	Link      LinkID
+	Namespace Namespace
+	Number    uint64
 }
 
 // Learn verifies the writer records of a Writers frame and keeps them. Body is
@@ -254,6 +287,9 @@ func (Reconcile) effect()        {}
 func (TakeAnswer) effect()       {}
 func (Serve) effect()            {}
 func (EndServe) effect()         {}
+func (TakeDigest) effect()       {}
+func (Compared) effect()         {}
+func (Offer) effect()            {}
 func (Learn) effect()            {}
 func (LearnRevocations) effect() {}
 func (Greeted) effect()          {}

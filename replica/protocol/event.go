@@ -141,6 +141,8 @@ type Reconciled struct {
 	Job JobID
 	// Durable is what is durable of the namespace after it.
 	Durable *crdt.Past
+	// Healed says, if it Heals, that something was added, also before an Err.
+	Healed bool
 	// Err says why nothing was merged. If only a faulty peer causes it the
 	// link is closed.
 	Err error
@@ -162,6 +164,22 @@ type Learned struct {
 	// Err closes the link if only a faulty peer causes it (see ErrMalformed).
 	// After any other the records count as not received.
 	Err error
+}
+
+// Digested ends a TakeDigest: exactly one for each, unless its namespace is
+// Closed. Err says why there is no digest.
+type Digested struct {
+	Job JobID
+	Sum [32]byte
+	Err error
+}
+
+// Checked says what a check of the store found, which Compared asked for: nil
+// if it is whole.
+type Checked struct {
+	Link      LinkID
+	Namespace string
+	Err       error
 }
 
 // Revoked says that a node's credential was revoked, and gives the signed
@@ -203,5 +221,7 @@ func (Reconciled) event()    {}
 func (Served) event()        {}
 func (Learned) event()       {}
 func (TellAddresses) event() {}
+func (Digested) event()      {}
+func (Checked) event()       {}
 func (Revoked) event()       {}
 func (Tick) event()          {}

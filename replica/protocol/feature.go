@@ -37,6 +37,10 @@ const FeatureAddresses Feature = 2
 // not change what is synced.
 const FeatureClocks Feature = 3
 
+// FeatureDigest is to compare digests where both cover the same, and to heal
+// what differs: Digest.
+const FeatureDigest Feature = 4
+
 // FeatureSpare is to ask peers to spare this node what comes to it from
 // elsewhere, and to spare those that ask: Spare, and what a Delta brings. In a
 // mesh where all write at once a payload then reaches each node about once.

@@ -52,6 +52,9 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeWant:
 		w := readWant(r, fields)
 		return done(w.encode())
+	case codeDigest:
+		v := readDigest(r, fields)
+		return done(v.encode())
 	case codeSpare:
 		v := readSpare(r, fields)
 		return done(v.encode())

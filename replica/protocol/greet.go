@@ -122,6 +122,9 @@ func (m *Machine) onGone(l *link, g gone) error {
 	m.cancelReceive(s)
 	s.beginEpoch()
 	m.endOffer(s)
+	m.endHealOffer(s)
+	m.endVerify(s)
+	s.verification = verification{}
 	s.told, s.floorTold, s.owes.refusal = nil, nil, 0
 	s.theirs, s.floor, s.missing, s.known, s.knownLent = nil, nil, nil, nil, false
 	s.generation++

@@ -64,6 +64,17 @@ const (
 	maxSummaryMarks = 1 << 16
 	maxSummaryBytes = 4 << 20
 
+	// DigestDelayMillis is how long after a change digests are compared: a
+	// namespace that is written in bursts is verified between them.
+	// DigestEveryMillis is the least from one vector that is verified to the
+	// next: a million records are read in two seconds. DigestRetryMillis is the
+	// pause while there is no moment at which both cover the same, and
+	// DigestTimeoutMillis how long a digest may take: it is taken at leisure.
+	DigestDelayMillis   = 5 * 60_000
+	DigestEveryMillis   = 60 * 60_000
+	DigestRetryMillis   = 30_000
+	DigestTimeoutMillis = 30 * 60_000
+
 	// toldSlack is how many entries more than twice the present vector may
 	// have been told before it is told anew: entries that later ones imply
 	// stay in what was told, one for each restart of a node. 64 take 2 KiB.

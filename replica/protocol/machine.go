@@ -101,6 +101,10 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 		m.learned(ev)
 	case TellAddresses:
 		m.tellAddresses(ev)
+	case Digested:
+		m.digested(ev)
+	case Checked:
+		m.checked(ev)
 	case Revoked:
 		m.revoke(ev.Revocation)
 	case Tick:

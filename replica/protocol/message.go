@@ -25,6 +25,7 @@ const (
 	codeAnswer      code = 13
 	codeAddresses   code = 14
 	codeClock       code = 15
+	codeDigest      code = 16
 	codeSpare       code = 17
 )
 
@@ -32,7 +33,7 @@ var messageNames = [...]string{
 	codeHello: "Hello", codeAnnounce: "Announce", codeGone: "Gone", codeVector: "Vector", codeHave: "Have",
 	codeWriters: "Writers", codeWant: "Want", codeDelta: "Delta", codeRefuse: "Refuse", codeRevocations: "Revocations",
 	codeSource: "Source", codeCompare: "Compare", codeAnswer: "Answer",
-	codeAddresses: "Addresses", codeClock: "Clock", codeSpare: "Spare",
+	codeAddresses: "Addresses", codeClock: "Clock", codeDigest: "Digest", codeSpare: "Spare",
 }
 
 func (c code) String() string {

@@ -17,6 +17,7 @@ type fetch struct {
 	advances int   // of the namespace's vector when it began
 	progress int64 // when something last came
 	checkAt  int64 // when to look whether anything did
+	heals    bool  // it brings what a comparison of digests found missing
 }
 
 // pull asks for what is lacking, if something is and nothing is under way. It
@@ -104,7 +105,7 @@ func (m *Machine) meets(n crdt.NodeID, s *session) bool {
 }
 
 func (m *Machine) beginFetch(s *session) {
-	s.space.fetch = &fetch{s, s.space.advances, m.now, m.now + FetchTimeoutMillis}
+	s.space.fetch = &fetch{s: s, advances: s.space.advances, progress: m.now, checkAt: m.now + FetchTimeoutMillis}
 	s.space.nextAt = s.space.fetch.checkAt
 }
 

@@ -116,6 +116,9 @@ func (m *Machine) dispatchSession(l *link, c code, fields int, r *crdt.Reader) e
 	case codeSpare:
 		sp := readSpare(r, fields)
 		return complete(r, func() error { return m.onSpare(l, sp) })
+	case codeDigest:
+		d := readDigest(r, fields)
+		return complete(r, func() error { return m.onDigest(l, d) })
 	case codeSource:
 		src := readSource(r, fields)
 		return complete(r, func() error { return m.onSource(l, src) })

@@ -49,7 +49,7 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 		return err
 	case s.answering != nil:
 		return faultf(CodeProtocol, "a compare before the answer to the last one")
-	case s.offered == nil:
+	case s.offered == nil && (c.run == 0 || c.run != s.verification.offer):
 		s.wanted = true // the offer is gone; there will be another
 		m.tend(s)
 		return nil
@@ -102,6 +102,10 @@ func (m *Machine) servedCompare(ev Served) {
 		m.close(s.link, code, ev.Err.Error())
 		return
 	}
+	if s.verification.offer != 0 {
+		m.endHealOffer(s)
+		return // the peer gives up by itself
+	}
 	m.endOffer(s)
 	s.wanted = true
 	m.tend(s)
@@ -115,6 +119,9 @@ func (m *Machine) reconciled(ev Reconciled) {
 	}
 	s := j.s
 	s.comparing = nil
+	if f := s.space.fetch; f != nil && f.s == s && f.heals {
+		m.healed(s, ev.Healed)
+	}
 	if ev.Err != nil {
 		m.endFetch(s, false)
 		if code, bad := hostile(ev.Err); bad {

@@ -64,6 +64,8 @@ type session struct {
 	retryAt  int64 // not before that
 	failures int   // in a row
 
+	verification verification
+
 	announceAt int64 // a failed Build withdrew the namespace until then
 	withdrawn  int   // how often in a row
 }
@@ -93,6 +95,8 @@ func (m *Machine) end(s *session) {
 	m.cancelCompare(s)
 	if sp := s.space; sp != nil {
 		m.endOffer(s)
+		m.endHealOffer(s)
+		m.endVerify(s)
 		sp.sessions = slices.DeleteFunc(sp.sessions, func(o *session) bool { return o == s })
 		m.endFetch(s, false)
 	}

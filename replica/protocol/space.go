@@ -26,7 +26,11 @@ type space struct {
 	fetch    *fetch     // the one Want that is answered now
 	coming   []*job     // deltas that came whole and are not yet applied
 	nextAt   int64      // when pull has something to do, 0: never
-	heldAt   int64      // when to look at what is held, 0: never
+
+	proposed *session // whose digest is compared with ours
+	verified int64    // when one was proposed last
+	verifyAt int64    // when verify has something to do, 0: never
+	heldAt   int64    // when to look at what is held, 0: never
 }
 
 func (m *Machine) space(name string) *space {

@@ -35,6 +35,7 @@ type Summary struct {
 	bytes    int    // of the marks' keys
 	// maxMarks and maxBytes bound marks and bytes.
 	maxMarks, maxBytes int
+	contents           bool // records are told apart by their contents
 }
 
 // mark is a boundary between two records, and what lies below it.
@@ -50,11 +51,16 @@ func NewSummary(snapshot Scanner) (*Summary, error) {
 
 func newSummary(snapshot Scanner, maxMarks, maxBytes int) (*Summary, error) {
 	s := &Summary{snapshot: snapshot, stride: LeafKeys, maxMarks: maxMarks, maxBytes: maxBytes}
-	var ids identifier
+	return s, s.read()
+}
+
+// read reads the snapshot.
+func (s *Summary) read() error {
+	ids := identifier{contents: s.contents}
 	var last crdt.Key
-	for e, err := range snapshot.Scan(crdt.AllKeys) {
+	for e, err := range s.snapshot.Scan(crdt.AllKeys) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if s.total.count > 0 && s.total.count%s.stride == 0 {
 			s.mark(separator(last, e.Key))
@@ -62,7 +68,7 @@ func newSummary(snapshot Scanner, maxMarks, maxBytes int) (*Summary, error) {
 		s.total.add(ids.of(e))
 		last = e.Key
 	}
-	return s, nil
+	return nil
 }
 
 // Len returns the number of records in the snapshot.
@@ -94,7 +100,7 @@ type piece struct {
 
 // from returns the range of all keys from k on.
 func (s *Summary) from(k crdt.Key) (piece, error) {
-	c := cursor{summary: s}
+	c := newCursor(s)
 	below, err := c.below(k)
 	return piece{crdt.Span{From: k}, below, s.total.minus(below)}, err
 }
@@ -111,7 +117,7 @@ func (s *Summary) split(p piece, parts uint64) ([]piece, error) {
 		}
 		return p.cut(cuts), nil
 	}
-	var ids identifier
+	ids := identifier{contents: s.contents}
 	var last crdt.Key
 	at := p.below
 	for e, err := range s.snapshot.Scan(p.Span) {
@@ -148,6 +154,10 @@ type cursor struct {
 	summary *Summary
 	at      mark
 	ids     identifier
+}
+
+func newCursor(s *Summary) cursor {
+	return cursor{summary: s, ids: identifier{contents: s.contents}}
 }
 
 // below returns what lies below k. No k may be below the one before.
@@ -218,9 +228,15 @@ func (t tally) fingerprint() uint64 { return t.sum.high }
 type recordID struct{ high, low uint64 }
 
 // identifier computes ids; it keeps a buffer for that.
-type identifier struct{ buf []byte }
+type identifier struct {
+	buf      []byte
+	contents bool // ids are those of ofContents
+}
 
 func (i *identifier) of(e crdt.Entry) recordID {
+	if i.contents {
+		return i.ofContents(e)
+	}
 	b := crdt.AppendBytes(i.buf[:0], []byte(e.Key))
 	b = crdt.AppendArray(b, 2*len(e.Record))
 	for j := range e.Record {

@@ -35,6 +35,8 @@ func (m *Machine) tend(s *session) {
 		m.introduce(s, s.space.own)
 	}
 	s.live = s.live || s.level()
+	m.answerProposal(s)
+	m.mayVerify(s)
 	if s.offered != nil && s.answering == nil && s.known.Includes(s.offered) {
 		m.endOffer(s)
 	}

@@ -18,6 +18,9 @@ func (m *Machine) tick() {
 	}
 	m.retries = slices.DeleteFunc(m.retries, func(s *session) bool { return s.ended || s.announceAt == 0 })
 	for _, sp := range m.spaces {
+		if sp.verifyAt != 0 && sp.verifyAt <= m.now {
+			m.verify(sp)
+		}
 		if sp.heldAt != 0 && sp.heldAt <= m.now {
 			m.checkHeld(sp)
 		}
@@ -47,7 +50,7 @@ func (m *Machine) arm() {
 		}
 	}
 	for _, sp := range m.spaces {
-		at = earlier(earlier(at, sp.nextAt), sp.heldAt)
+		at = earlier(earlier(at, sp.nextAt), earlier(sp.heldAt, sp.verifyAt))
 	}
 	if at != 0 && (m.armed == 0 || at < m.armed) {
 		m.armed = at

@@ -1,0 +1,330 @@
+package protocol
+
+import (
+	"bytes"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// This file keeps the rules of verifying. Peers that cover the same must hold
+// the same: they compare digests of their states in the background. Who dialed
+// proposes, at most one vector at a time for a namespace, once an hour if it
+// changes; at one vector all peers are gone through, since its digest is known
+// then. Both take a snapshot when the proposal is made, or comes. As a link
+// keeps order, the receiver is at the same vector then, unless it has written
+// something itself: then it passes, and there is another proposal later.
+//
+// Where digests differ each side checks its own store. One that is damaged
+// withdraws. If both are whole, each takes from the other what that holds
+// beyond it: a lost value comes back, and of two contents of one dot the
+// greater stays, on both sides. That a value was removed at one side cannot be
+// told from that it was lost there, so it comes back as well: to lose what one
+// of them has would be worse. Only records that neither has touched since are
+// healed. So each exchange adds to what both hold, and none takes away.
+
+// verification is what a session knows of digests.
+type verification struct {
+	at     int             // 1 + the space's advances at which both were equal last; 0: never
+	hash   crdt.VectorHash // of the vector that is being verified
+	begun  int             // the space's advances then
+	job    *job            // our digest is being taken
+	ours   []byte          // our digest, once it is known
+	theirs []byte
+	waits  *crdt.VectorHash // proposed while deltas are under way
+
+	differs   bool   // found, and not healed yet
+	checked   bool   // our store is whole, as it was found then
+	due       bool   // we are to take what the peer holds
+	asked     bool   // the peer is to take what we hold
+	heals     int    // in a row
+	notBefore int64  // when it may be verified after that
+	offer     uint64 // the run of the snapshot that the peer compares contents with; 0: none
+}
+
+// verifies reports whether the session is one that we propose on.
+func (s *session) verifies() bool { return s.link.dialed && s.link.speaks(FeatureDigest) }
+
+// quiet reports whether both sides cover the same, as far as we know.
+func (s *session) quiet() bool {
+	return s.met() && len(s.missing) == 0 && s.building == nil && s.receiving == nil && s.level()
+}
+
+// mayVerify has the digests of a namespace compared, some time after it has
+// changed, or after a session has come.
+func (m *Machine) mayVerify(s *session) {
+	sp := s.space
+	if sp.verifyAt == 0 && s.verifies() && s.verification.at != sp.advances+1 && s.quiet() {
+		sp.verifyAt = m.now + DigestDelayMillis
+		if sp.verified != 0 {
+			sp.verifyAt = max(sp.verifyAt, sp.verified+DigestEveryMillis)
+		}
+	}
+}
+
+// verify does what is due at verifyAt.
+func (m *Machine) verify(sp *space) {
+	sp.verifyAt = 0
+	for _, s := range sp.sessions {
+		if s.verification.due {
+			m.heal(s)
+		}
+	}
+	if s := sp.proposed; s != nil { // nothing has come of it
+		m.endVerify(s)
+	}
+	due := false
+	for _, s := range sp.sessions {
+		if !s.verifies() || s.verification.at == sp.advances+1 {
+			continue
+		}
+		if at := s.verification.notBefore; at > m.now {
+			sp.verifyAt = earlier(sp.verifyAt, at)
+			continue
+		}
+		if due = true; s.quiet() {
+			m.propose(s)
+			return
+		}
+	}
+	if due {
+		sp.verifyAt = earlier(sp.verifyAt, m.now+DigestRetryMillis)
+	}
+}
+
+func (m *Machine) propose(s *session) {
+	sp, v := s.space, &s.verification
+	sp.proposed, sp.verified = s, m.now
+	sp.verifyAt = m.now + DigestTimeoutMillis
+	m.endHealOffer(s)
+	m.takeDigest(s, sp.normal.Hash())
+	m.tellDigest(s, stagePropose, v.hash, nil)
+}
+
+// takeDigest has our digest taken.
+func (m *Machine) takeDigest(s *session, hash crdt.VectorHash) {
+	v := &s.verification
+	v.hash, v.begun, v.job, v.ours, v.theirs, v.waits = hash, s.space.advances, m.newJob(s), nil, nil, nil
+	m.emit(TakeDigest{Job: v.job.id, Namespace: s.space.ns, Hash: hash, Asked: s.space.proposed != s})
+}
+
+func (m *Machine) tellDigest(s *session, st stage, hash crdt.VectorHash, sum []byte) {
+	m.send(s.link, (&digest{number: s.number, stage: st, hash: hash, sum: sum}).encode())
+}
+
+// endVerify ends a comparison of digests.
+func (m *Machine) endVerify(s *session) {
+	v := &s.verification
+	if v.job != nil {
+		m.endJob(v.job.id)
+	}
+	v.job, v.ours, v.theirs, v.waits = nil, nil, nil, nil
+	if sp := s.space; sp != nil && sp.proposed == s {
+		sp.proposed = nil
+	}
+}
+
+// onDigest takes a Digest.
+func (m *Machine) onDigest(l *link, d digest) error {
+	if !l.speaks(FeatureDigest) {
+		return faultf(CodeProtocol, "a message of a feature that was not agreed on")
+	}
+	s, err := m.numbered(l, d.number)
+	if s == nil || !s.met() {
+		return err
+	}
+	v := &s.verification
+	switch d.stage {
+	case stagePropose:
+		v.waits = &d.hash
+		m.answerProposal(s)
+	case stageSum:
+		if d.hash == v.hash {
+			v.theirs = bytes.Clone(d.sum)
+			m.compareDigests(s)
+		}
+	case stagePass:
+		if s.space.proposed == s {
+			m.endVerify(s)
+			s.space.verifyAt = m.now + DigestDelayMillis
+		}
+	case stageHeal:
+		v.asked = true
+		m.offerHeal(s)
+	case stageOffer:
+		return m.onOffer(s, d)
+	case stageHealed:
+		m.endHealOffer(s)
+	case stageAgain:
+		m.verifyAgain(s)
+	}
+	return nil
+}
+
+// answerProposal takes our digest if we are at the vector that was proposed. If
+// not, deltas that came before may bring us there.
+func (m *Machine) answerProposal(s *session) {
+	v, sp := &s.verification, s.space
+	switch {
+	case v.waits == nil || sp.proposed == s:
+	case *v.waits == sp.normal.Hash():
+		m.endHealOffer(s)
+		m.takeDigest(s, *v.waits)
+	case len(sp.coming) == 0:
+		m.tellDigest(s, stagePass, *v.waits, nil)
+		v.waits = nil
+	}
+}
+
+// digested ends a TakeDigest.
+func (m *Machine) digested(ev Digested) {
+	j := m.endJob(ev.Job)
+	if j == nil || j.s.ended || j.s.verification.job != j {
+		return
+	}
+	s, v := j.s, &j.s.verification
+	v.job = nil
+	if ev.Err != nil {
+		proposed := s.space.proposed == s
+		m.endVerify(s)
+		if proposed {
+			s.space.verifyAt = m.now + DigestRetryMillis
+		} else {
+			m.tellDigest(s, stagePass, v.hash, nil)
+		}
+		return
+	}
+	v.ours = bytes.Clone(ev.Sum[:])
+	if s.space.proposed != s {
+		m.tellDigest(s, stageSum, v.hash, v.ours)
+	}
+	m.compareDigests(s)
+}
+
+// compareDigests compares both, once they are known. Who proposed tells its own
+// only if they differ.
+func (m *Machine) compareDigests(s *session) {
+	v, sp := &s.verification, s.space
+	if v.ours == nil || v.theirs == nil {
+		return
+	}
+	same, proposed := bytes.Equal(v.ours, v.theirs), sp.proposed == s
+	if !same && proposed {
+		m.tellDigest(s, stageSum, v.hash, v.ours)
+	}
+	v.at = v.begun + 1
+	m.endVerify(s)
+	if proposed {
+		sp.verifyAt = m.now // others at the same vector
+	}
+	if v.differs = !same; same {
+		v.heals = 0
+	} else {
+		v.checked, v.due = false, false
+	}
+	m.emit(Compared{Link: s.link.id, Namespace: sp.ns, Same: same})
+}
+
+// checked ends the check of our store, which was due since digests differ.
+func (m *Machine) checked(ev Checked) {
+	l := m.byID[ev.Link]
+	if l == nil || ev.Err != nil {
+		return
+	}
+	s := l.byName[ev.Namespace]
+	if s == nil || s.space == nil || !s.verification.differs {
+		return
+	}
+	s.verification.checked, s.verification.due = true, true
+	m.offerHeal(s)
+	m.heal(s)
+}
+
+// offerHeal has a snapshot offered, if the peer asked and our store is whole.
+func (m *Machine) offerHeal(s *session) {
+	v := &s.verification
+	if !v.asked || !v.checked || !s.met() {
+		return
+	}
+	m.endHealOffer(s)
+	v.asked = false
+	j := m.newJob(s)
+	m.endJob(j.id) // nothing ends it: its id names the run
+	v.offer = uint64(j.id)
+	m.emit(Offer{Job: j.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number})
+}
+
+func (m *Machine) endHealOffer(s *session) {
+	if s.verification.offer != 0 {
+		s.verification.offer = 0
+		m.emit(EndServe{s.link.id, s.space.ns})
+	}
+}
+
+// heal asks for what the peer holds, or does so later if something is fetched.
+func (m *Machine) heal(s *session) {
+	sp := s.space
+	switch {
+	case !s.mayWant() || !s.link.speaks(FeatureReconcile):
+		s.verification.due = false
+	case sp.fetch != nil:
+		sp.verifyAt = earlier(sp.verifyAt, m.now+DigestRetryMillis)
+	default:
+		s.verification.due = false
+		m.tellDigest(s, stageHeal, s.verification.hash, nil)
+		m.beginFetch(s)
+		sp.fetch.heals = true
+	}
+}
+
+// onOffer compares with the snapshot that the peer offers.
+func (m *Machine) onOffer(s *session, d digest) error {
+	f := s.space.fetch
+	if f == nil || f.s != s || !f.heals || s.comparing != nil {
+		return nil
+	}
+	s.comparing, s.run = m.newJob(s), d.run
+	f.progress = m.now
+	m.emit(Reconcile{
+		Job: s.comparing.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number, Run: d.run,
+		Vector: d.vector, Heals: true,
+	})
+	return nil
+}
+
+// maxHealShift is how often the pause doubles after which what was healed is
+// verified again: up to 80 minutes. Healing ends by itself, unless a disk loses
+// things all the time.
+const maxHealShift = 4
+
+// healed ends what heal began, for good or not. The digests are compared again,
+// ever later if they differ again; if something changed here, with all peers.
+func (m *Machine) healed(s *session, changed bool) {
+	v, sp := &s.verification, s.space
+	m.tellDigest(s, stageHealed, v.hash, nil)
+	v.at, v.differs = 0, false
+	v.heals = min(v.heals+1, maxHealShift)
+	v.notBefore = m.now + DigestDelayMillis<<v.heals
+	if s.verifies() {
+		sp.verifyAt = earlier(sp.verifyAt, v.notBefore)
+	}
+	if !changed {
+		return
+	}
+	for _, o := range sp.sessions {
+		if o != s && o.met() && o.link.speaks(FeatureDigest) {
+			m.tellDigest(o, stageAgain, sp.normal.Hash(), nil)
+			m.verifyAgain(o)
+		}
+	}
+}
+
+// verifyAgain forgets that both were equal, and digests that are under way: they
+// may be older.
+func (m *Machine) verifyAgain(s *session) {
+	if s.space.proposed == s {
+		s.space.verifyAt = 0
+	}
+	m.endVerify(s)
+	s.verification.at, s.space.verified = 0, 0
+	m.mayVerify(s)
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Heal adds to records what a peer holds beyond them, where both should hold
+// the same: the peer's snapshot has that vector, and neither has touched the
+// record in a way that the other does not cover. Events that the peer holds
+// come to stand beside those that are here; of two contents of one dot the
+// greater stays, as in every join. Removals and values that expire are left
+// out, since nodes drop them at different times. So two nodes that heal each
+// other hold the same in the end, and nothing is taken away.
+//
+// It returns how many records have changed. Nothing else does: no vector
+// moves, and watchers are not told. Entries are few, since commits and applies
+// wait. Errors are those of Commit, or wrap crdt.ErrDelta for an entry that no
+// replica makes.
+func (ns *Namespace) Heal(entries []crdt.Entry, peer crdt.Vector) (changed int, err error) {
+	if err := ns.store.engine.admit(); err != nil {
+		return 0, ns.named("heal", err)
+	}
+	for i := range entries {
+		if err := checkEntry(&entries[i]); err != nil {
+			return 0, ns.named("heal", err)
+		}
+	}
+	ns.applying.Lock()
+	defer ns.applying.Unlock()
+	ns.commits.Lock()
+	defer ns.commits.Unlock()
+	at := ns.history.visible
+	h := healing{ns: ns, peer: ns.Past(peer), own: at.past(), batch: ns.store.engine.DB.NewBatch(), log: map[crdt.Dot][]crdt.Key{}}
+	defer h.batch.Close()
+	for i := range entries {
+		if err := h.record(&entries[i]); err != nil {
+			return 0, ns.named("heal", err)
+		}
+	}
+	if len(h.changed) == 0 {
+		return 0, nil
+	}
+	if err := h.putLog(); err != nil {
+		return 0, ns.named("heal", err)
+	}
+	ns.memos.wrote(ns.next(), slices.Values(h.changed))
+	if err := ns.publish(false, h.batch, func(hi *history) { hi.commitForeign(at.foreign, at.own, at.floor) }); err != nil {
+		return 0, ns.named("heal", err)
+	}
+	defer ns.store.users.Done()
+	ns.store.syncer.add(ns, false)
+	for _, k := range h.changed {
+		ns.recent.add(ns.history.visible.commit, k)
+	}
+	return len(h.changed), nil
+}
+
+// healing is one call.
+type healing struct {
+	ns        *Namespace
+	peer, own *crdt.Past
+	batch     *pebble.Batch
+	changed   []crdt.Key
+	log       map[crdt.Dot][]crdt.Key // what the log is to lead to
+}
+
+func (h *healing) put(key, value []byte) error { return h.batch.Set(key, value, nil) }
+
+func (h *healing) record(theirs *crdt.Entry) error {
+	ns := h.ns
+	rec, err := ns.get(ns.store.engine.DB, theirs.Key)
+	if err != nil {
+		return err
+	}
+	if news(rec, h.peer) || news(theirs.Record, h.own) {
+		return nil // a delta will bring it, or has brought it
+	}
+	lasting := slices.DeleteFunc(slices.Clone(theirs.Record), func(e crdt.Event) bool { return e.Removed || e.Expires != 0 })
+	both := union(rec, lasting)
+	if len(both) > crdt.MaxSiblings {
+		return nil
+	}
+	bl := &ns.applyBuilder
+	before := appendRecord(nil, rec, ns.mustNumber)
+	if bl.value = appendRecord(bl.value[:0], both, ns.mustNumber); bytes.Equal(before, bl.value) {
+		return nil
+	}
+	bl.key = ns.records.record(bl.key[:0], theirs.Key)
+	if err := h.put(bl.key, bl.value); err != nil {
+		return err
+	}
+	h.changed = append(h.changed, theirs.Key)
+	for i := range both {
+		if d := both[i].Dot; !holds(rec, d) {
+			h.log[d] = append(h.log[d], theirs.Key)
+		}
+	}
+	return nil
+}
+
+// news reports whether a record has an event that a vector does not cover.
+func news(rec crdt.Record, v *crdt.Past) bool {
+	return slices.ContainsFunc(rec, func(e crdt.Event) bool { return !v.Covers(e.Dot) })
+}
+
+// putLog has the log lead to the events that were added, from which it may
+// have been collected.
+func (h *healing) putLog() error {
+	dots := make([]crdt.Dot, 0, len(h.log))
+	for d := range h.log {
+		dots = append(dots, d)
+	}
+	slices.SortFunc(dots, crdt.Dot.Compare)
+	ns := h.ns
+	for _, d := range dots {
+		n, known := ns.lineage.number(d.Writer)
+		if !known {
+			return errors.New("a writer that is covered has no number")
+		}
+		keys := h.log[d]
+		err := scanLog(ns.store.engine.DB, ns.log, []stretch{{n, d.Seq - 1, d.Seq}}, func(_ uint32, _ uint64, key []byte) bool {
+			keys = append(keys, crdt.Key(key))
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		slices.Sort(keys)
+		entry := &ns.applyBuilder.entry
+		entry.start(ns.log, n, d.Seq)
+		for _, k := range slices.Compact(keys) {
+			if err := entry.add(k, h.put); err != nil {
+				return err
+			}
+		}
+		if err := entry.finish(h.put); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// healedStore returns a store with the namespace that checkedStore makes, its
+// vector, and all that it holds.
+func healedStore(t *testing.T) (*Store, *Namespace, crdt.Vector, []crdt.Entry) {
+	t.Helper()
+	_, o := checkedStore(t)
+	s, err := Open("db", o)
+	ok(t, err)
+	ns, err := s.Namespace("things")
+	ok(t, err)
+	snap, err := ns.Snapshot()
+	ok(t, err)
+	defer snap.Close()
+	var all []crdt.Entry
+	for e, err := range snap.Scan(crdt.AllKeys) {
+		ok(t, err)
+		all = append(all, e)
+	}
+	return s, ns, snap.Vector(), all
+}
+
+func recordAt(t *testing.T, ns *Namespace, k crdt.Key) crdt.Record {
+	t.Helper()
+	rec, err := ns.get(ns.store.engine.DB, k)
+	ok(t, err)
+	return rec
+}
+
+// What was lost comes back, with its place in the log; nothing else changes,
+// and once more nothing does.
+func TestHealBringsBackWhatWasLost(t *testing.T) {
+	s, ns, vector, all := healedStore(t)
+	defer s.Close()
+	key := testKey("a")
+	want := recordAt(t, ns, key)
+	tamper(t, s, ns.records.record(nil, key), nil)
+	n, _ := ns.lineage.number(want[0].Writer)
+	tamper(t, s, ns.log.logged(nil, n, want[0].Seq), nil)
+	changed, err := ns.Heal(all, vector)
+	if err != nil || changed != 1 {
+		t.Fatalf("%d records changed (%v), want 1", changed, err)
+	}
+	if got := recordAt(t, ns, key); len(got) != 1 || got[0].Dot != want[0].Dot || string(got[0].Value) != string(want[0].Value) {
+		t.Errorf("there is %v, want %v", got, want)
+	}
+	found := false
+	ok(t, scanLog(s.engine.DB, ns.log, []stretch{{n, want[0].Seq - 1, want[0].Seq}}, func(_ uint32, _ uint64, k []byte) bool {
+		found = found || string(k) == string(key)
+		return true
+	}))
+	if !found {
+		t.Error("the log does not lead to it")
+	}
+	if changed, err = ns.Heal(all, vector); err != nil || changed != 0 {
+		t.Errorf("once more: %d records changed (%v)", changed, err)
+	}
+	if got := ns.Vector(); !got.Equal(vector) {
+		t.Errorf("the vector is %v, was %v", got, vector)
+	}
+	ok(t, s.Check(context.Background()))
+}
+
+// Of two contents of one dot both sides keep the same, whoever heals first.
+func TestHealKeepsOneOfTwoContents(t *testing.T) {
+	s, ns, vector, all := healedStore(t)
+	defer s.Close()
+	at := slices.IndexFunc(all, func(e crdt.Entry) bool { return e.Key == testKey("a") })
+	theirs := crdt.Entry{Key: all[at].Key, Record: all[at].Record.Clone()}
+	theirs.Record[0].Value = []byte("zz, which is greater")
+	mine := all[at].Record
+	for _, e := range []crdt.Record{theirs.Record, mine} {
+		_, err := ns.Heal([]crdt.Entry{{Key: theirs.Key, Record: e}}, vector)
+		ok(t, err)
+		if got := recordAt(t, ns, theirs.Key); string(got[0].Value) != "zz, which is greater" {
+			t.Errorf("there is %q", got[0].Value)
+		}
+	}
+}
+
+// What either side has written since is left to deltas, and what nodes drop at
+// different times is left alone.
+func TestHealLeavesNewsAndWhatFades(t *testing.T) {
+	s, ns, vector, all := healedStore(t)
+	defer s.Close()
+	before := recordAt(t, ns, testKey("a"))
+	_, err := ns.Commit(&Write{Ops: []Op{{Key: testKey("a"), Value: []byte("news")}}})
+	ok(t, err)
+	other := crdt.WriterID{9}
+	dot := func(seq uint64) crdt.Dot { return crdt.Dot{Writer: before[0].Writer, Seq: seq} }
+	for name, e := range map[string]crdt.Entry{
+		"overwritten here": {Key: testKey("a"), Record: before},
+		"not covered here": {Key: testKey("x"), Record: crdt.Record{{Dot: crdt.Dot{Writer: other, Seq: 1}, Value: []byte("v")}}},
+		"a removal":        {Key: testKey("x"), Record: crdt.Record{{Dot: dot(1), Removed: true}}},
+		"what will expire": {Key: testKey("x"), Record: crdt.Record{{Dot: dot(1), Value: []byte("v"), Expires: 5}}},
+		"what is here":     all[len(all)-1],
+	} {
+		if changed, err := ns.Heal([]crdt.Entry{e}, vector); err != nil || changed != 0 {
+			t.Errorf("%s: %d records changed (%v)", name, changed, err)
+		}
+	}
+	_, err = ns.Heal([]crdt.Entry{{Key: testKey("x")}}, vector)
+	must(t, err, crdt.ErrDelta)
+}
+
+// A writer that was ended is an entry like others, also after a restart.
+func TestRenewBeginsAnotherWriter(t *testing.T) {
+	_, o := checkedStore(t)
+	s, err := Open("db", o)
+	ok(t, err)
+	ns, err := s.Namespace("things")
+	ok(t, err)
+	ok(t, ns.Renew()) // before it has written
+	var dots []crdt.Dot
+	for range 2 {
+		for range 2 {
+			dot, err := ns.Commit(&Write{Ops: []Op{{Key: testKey("r"), Value: []byte("r")}}})
+			ok(t, err)
+			dots = append(dots, dot)
+		}
+		ok(t, ns.Renew())
+	}
+	if dots[0].Writer != dots[1].Writer || dots[1].Writer == dots[2].Writer || dots[3].Seq != 2 {
+		t.Errorf("dots %v", dots)
+	}
+	rec, err := ns.WriterRecord(dots[2].Writer)
+	ok(t, err)
+	if !slices.Contains(rec.Parents, dots[1]) {
+		t.Errorf("parents %v lack %v", rec.Parents, dots[1])
+	}
+	want := ns.Vector()
+	ok(t, ns.Sync(context.Background()))
+	ok(t, s.Check(context.Background()))
+	ok(t, s.Close())
+	s, err = Open("db", o)
+	ok(t, err)
+	defer s.Close()
+	ns, err = s.Namespace("things")
+	ok(t, err)
+	if got := ns.Vector(); !got.Equal(want) || got[dots[1].Writer] != 2 || got[dots[3].Writer] != 2 {
+		t.Errorf("the vector is %v, was %v", got, want)
+	}
+	ok(t, s.Check(context.Background()))
+}
