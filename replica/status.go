@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport"
 )
 
@@ -137,7 +138,7 @@ func (n *Namespace) status() NamespaceStatus {
 	s := NamespaceStatus{
 		Name: n.Name(), Incarnation: n.store.Incarnation(), Hash: normal.Hash(),
 		Writers: visible.Writers(), Branches: len(normal),
-		Own: n.ownBranches(normal), Losses: n.db.losses.of(n.Name(), visible),
+		Own: branchesOf(n.store, n.db.node, normal), Losses: n.db.losses.of(n.Name(), visible),
 		Diverged: n.db.divergences.of(n.Name()),
 	}
 	s.Transactions = visible.Transactions()
@@ -149,21 +150,20 @@ func (n *Namespace) status() NamespaceStatus {
 	return s
 }
 
-// ownBranches returns the entries of a vector in normal form that are of this
-// node.
-func (n *Namespace) ownBranches(normal crdt.Vector) []BranchStatus {
+// branchesOf returns the entries of a vector in normal form that are of a node.
+func branchesOf(ns *store.Namespace, node crdt.NodeID, normal crdt.Vector) []BranchStatus {
 	var own []BranchStatus
 	for _, e := range normal.Entries() {
-		if node, ok := n.store.NodeOf(e.Writer); !ok || node != n.db.node {
+		if of, ok := ns.NodeOf(e.Writer); !ok || of != node {
 			continue
 		}
-		rec, err := n.store.WriterRecord(e.Writer)
+		rec, err := ns.WriterRecord(e.Writer)
 		if err != nil || rec == nil {
 			rec = &crdt.WriterRecord{} // Check says so
 		}
 		own = append(own, BranchStatus{
 			Writer: e.Writer, Seq: e.Seq, Started: time.UnixMilli(rec.Started.Millis()),
-			Current: e.Writer == n.store.Writer(),
+			Current: e.Writer == ns.Writer(),
 		})
 	}
 	return own

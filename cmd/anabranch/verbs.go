@@ -15,7 +15,7 @@ func commands(g *globals) []*cobra.Command {
 		registerCommand(g), counterCommand(g), setCommand(g), flagCommand(g),
 		mapCommand(g), maxCommand(g), minCommand(g), logCommand(g),
 		scanCommand(g), watchCommand(g), exportCommand(g), importCommand(g),
-		backupCommand(g), restoreCommand(g), repairCommand(g),
+		backupCommand(g), restoreCommand(g), repairCommand(g), doctorCommand(g),
 		demoCommand(g), versionCommand(g),
 	}
 }
@@ -28,7 +28,7 @@ func handlers() map[string]handler {
 		clusterHandlers(), peerHandlers(), namespaceHandlers(), statusHandlers(),
 		registerHandlers(), counterHandlers(), setHandlers(), flagHandlers(),
 		mapHandlers(), extremumHandlers(), logHandlers(),
-		scanHandlers(), watchHandlers(), transferHandlers(), backupHandlers(),
+		scanHandlers(), watchHandlers(), transferHandlers(), backupHandlers(), doctorHandlers(),
 	} {
 		maps.Copy(all, some)
 	}
