@@ -28,17 +28,7 @@ func TestABackupHasNoKeyAndNoInvite(t *testing.T) {
 	if err := db.Backup(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"node.key", "authority.key"} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		block, _ := pem.Decode(text)
-		seed := block.Bytes[len(block.Bytes)-ed25519.SeedSize:] // PKCS #8 ends in it
-		if bytes.Contains(b.Bytes(), text) || bytes.Contains(b.Bytes(), seed) {
-			t.Errorf("%s is in the backup", name)
-		}
-	}
+	wantNoKeys(t, dir, b.Bytes())
 	if id := db.Node(); !bytes.Contains(b.Bytes(), id[:]) {
 		t.Error("not even the node's id is found in the backup: what is it that was searched?")
 	}
@@ -103,4 +93,20 @@ func openAt(t *testing.T, dir string) *DB {
 	}
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// wantNoKeys fails the test if a backup has the bytes of a private key of dir.
+func wantNoKeys(t *testing.T, dir string, backup []byte) {
+	t.Helper()
+	for _, name := range []string{"node.key", "authority.key"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		seed := block.Bytes[len(block.Bytes)-ed25519.SeedSize:] // PKCS #8 ends in it
+		if bytes.Contains(backup, text) || bytes.Contains(backup, seed) {
+			t.Errorf("%s is in the backup", name)
+		}
+	}
 }
