@@ -221,3 +221,40 @@ func TestARepairWithoutPeers(t *testing.T) {
 		}
 	})
 }
+
+// What was written again, and a node that was away has all the same, is one:
+// nothing counts twice, also the first amount of a run.
+func TestWhatIsWrittenAgainCountsOnce(t *testing.T) {
+	inBubble(t, 3, simnet.Options{}, func(f *wholeFleet) {
+		mine, other, away := f.nodes[0], f.nodes[1], f.nodes[2]
+		other.namespace("edge")
+		away.namespace("edge")
+		mine.update("edge", func(tx *Tx) error { return passes.Add(tx, 5) })
+		f.converge("edge")
+		other.shut()
+		mine.restart()
+		mine.update("edge", func(tx *Tx) error { return errors.Join(passes.Add(tx, 2), setKey(tx, "mine", "mine")) })
+		f.pass(time.Second)
+		away.shut() // with what the other has not got
+		mine.shut()
+		other.open()
+		mine.flip("MANIFEST-"+manifestOf(mine), 0.4)
+		mine.repair()
+		f.pass(10 * time.Second)
+		if got := mine.noticed(); !slices.Contains(got, NoticeRepaired) {
+			t.Fatalf("notices %v", got)
+		}
+		if sum := other.count(); sum != 7 {
+			t.Errorf("before the third is back the counter is %d, want 7", sum)
+		}
+		away.open()
+		f.converge("edge")
+		mine.update("edge", func(tx *Tx) error { return passes.Add(tx, 1) })
+		f.converge("edge")
+		for _, n := range f.nodes {
+			if sum := n.count(); sum != 8 {
+				t.Errorf("%s: the counter is %d, want 8", n.address, sum)
+			}
+		}
+	})
+}
