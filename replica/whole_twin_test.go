@@ -19,6 +19,7 @@ import (
 func twins(f *wholeFleet) {
 	for i, n := range f.nodes {
 		n.shut()
+		n.options.MeshLinks = -1 // they never meet but through the third
 		n.options.Peers = []string{f.nodes[2].address}
 		if i == 2 {
 			n.options.Peers = nil
