@@ -144,7 +144,7 @@ func (m *mesh) offer(e protocol.Offer) {
 			return
 		}
 		l.offers.add(ns, &offer{run: uint64(e.Job), snap: snap, contents: true})
-		m.send(l.id, protocol.EncodeOffer(e, vector))
+		m.send(l.id, e.Lane, protocol.EncodeOffer(e, vector))
 	})
 }
 

@@ -46,8 +46,8 @@ func twins(f *wholeFleet) {
 	}
 }
 
-// write has a node write keys of its own, and count.
-func (n *wholeNode) write(prefix string, keys int) {
+// writeOwn has a node write keys of its own, and count.
+func (n *wholeNode) writeOwn(prefix string, keys int) {
 	n.fleet.t.Helper()
 	for i := range keys {
 		n.update("edge", func(tx *Tx) error { return setKey(tx, fmt.Sprintf("%s%d", prefix, i), prefix) })
@@ -106,8 +106,8 @@ func TestTwinsAreNoticedAndLoseNothing(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, 3, simnet.Options{}, func(f *wholeFleet) {
 				twins(f)
-				f.nodes[0].write("1a", tc.a)
-				f.nodes[1].write("1b", tc.b)
+				f.nodes[0].writeOwn("1a", tc.a)
+				f.nodes[1].writeOwn("1b", tc.b)
 				for _, i := range tc.order {
 					f.nodes[i].db.SetOffline(false)
 					f.pass(time.Minute)
@@ -127,8 +127,8 @@ func TestTwinsAreNoticedAndLoseNothing(t *testing.T) {
 				for i, n := range f.nodes[:2] {
 					n.update("edge", func(tx *Tx) error { return passes.Add(tx, int64(10*(i+1))) })
 				}
-				f.nodes[0].write("2a", 2)
-				f.nodes[1].write("2b", 2)
+				f.nodes[0].writeOwn("2a", 2)
+				f.nodes[1].writeOwn("2b", 2)
 				f.pass(time.Minute)
 				f.converge("edge")
 				checkTwins(f, "2", 2, 2)

@@ -217,6 +217,7 @@ type Compared struct {
 type Offer struct {
 	Job       JobID
 	Link      LinkID
+	Lane      Lane
 	Namespace Namespace
 	Number    uint64
 }

@@ -108,7 +108,7 @@ func (m *Machine) takeDigest(s *session, hash crdt.VectorHash) {
 }
 
 func (m *Machine) tellDigest(s *session, st stage, hash crdt.VectorHash, sum []byte) {
-	m.send(s.link, (&digest{number: s.number, stage: st, hash: hash, sum: sum}).encode())
+	m.sendOn(s, (&digest{number: s.number, stage: st, hash: hash, sum: sum}).encode())
 }
 
 // endVerify ends a comparison of digests.
@@ -250,7 +250,7 @@ func (m *Machine) offerHeal(s *session) {
 	j := m.newJob(s)
 	m.endJob(j.id) // nothing ends it: its id names the run
 	v.offer = uint64(j.id)
-	m.emit(Offer{Job: j.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number})
+	m.emit(Offer{Job: j.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number})
 }
 
 func (m *Machine) endHealOffer(s *session) {
@@ -285,7 +285,7 @@ func (m *Machine) onOffer(s *session, d digest) error {
 	s.comparing, s.run = m.newJob(s), d.run
 	f.progress = m.now
 	m.emit(Reconcile{
-		Job: s.comparing.id, Link: s.link.id, Namespace: s.space.ns, Number: s.number, Run: d.run,
+		Job: s.comparing.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: d.run,
 		Vector: d.vector, Heals: true,
 	})
 	return nil
