@@ -64,13 +64,13 @@ func (n *wholeNode) digest() [32]byte {
 	return sum
 }
 
-// dropped drops the namespace, which must leave nothing of it here.
-func (n *wholeNode) dropped() {
+// dropped drops a namespace, which must leave nothing of it here.
+func (n *wholeNode) dropped(name string) {
 	n.fleet.t.Helper()
-	if err := n.db.Drop("edge"); err != nil {
+	if err := n.db.Drop(name); err != nil {
 		n.fleet.t.Fatal(err)
 	}
-	if _, err := n.db.Lookup("edge"); !errors.Is(err, ErrNoNamespace) {
+	if _, err := n.db.Lookup(name); !errors.Is(err, ErrNoNamespace) {
 		n.fleet.t.Errorf("%s: dropped, it is %v", n.address, err)
 	}
 }
@@ -96,7 +96,7 @@ func TestADroppedNamespaceHeldAgainHasSeenNoMoreThanItHolds(t *testing.T) {
 		meet(hub, device)
 		before, vector := hub.digest(), hub.namespace("edge").Vector()
 
-		device.dropped()
+		device.dropped("edge")
 		f.pass(time.Minute)
 		if !maps.Equal(hub.namespace("edge").Vector(), vector) || hub.digest() != before {
 			t.Error("it was dropped at the hub as well")
