@@ -186,14 +186,24 @@ func exchange(t testing.TB, a, b transport.Link) {
 // wantEnd waits for the end of a link and checks how it ended.
 func wantEnd(t testing.TB, l transport.Link, code transport.Code, remote bool) *transport.CloseError {
 	t.Helper()
+	end := endOf(t, l)
+	if end.Code != code || end.Remote != remote {
+		t.Fatalf("the link ended with %v, want code %v, remote %v", end, code, remote)
+	}
+	return end
+}
+
+// endOf waits for the end of a link.
+func endOf(t testing.TB, l transport.Link) *transport.CloseError {
+	t.Helper()
 	for {
 		_, err := l.Receive(soon(t))
 		if err == nil {
 			continue
 		}
 		var end *transport.CloseError
-		if !errors.As(err, &end) || end.Code != code || end.Remote != remote {
-			t.Fatalf("the link ended with %v, want code %v, remote %v", err, code, remote)
+		if !errors.As(err, &end) {
+			t.Fatalf("the link ended with %v, which is no close", err)
 		}
 		return end
 	}
