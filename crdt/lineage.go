@@ -190,50 +190,62 @@ func (l *Lineage) Add(rec *WriterRecord) error {
 		}
 		return nil
 	}
-	before, parents := -1, make([]uint32, len(rec.Parents))
+	parents := make([]PlacedParent, len(rec.Parents))
 	for k, p := range rec.Parents {
 		i, ok := l.find(p.Writer)
 		if !ok {
 			return fmt.Errorf("%w: writer %s: parent %s is unknown", ErrWriterRecord, rec.Writer, p.Writer)
 		}
-		at := &l.chains[l.runs[i].chain]
-		if at.node != rec.Node {
-			return fmt.Errorf("%w: writer %s: parent %s is of another node", ErrWriterRecord, rec.Writer, p.Writer)
-		}
-		if parents[k] = i; before < 0 && int(l.runs[i].pos) == len(at.members) {
-			before = k
-		}
+		parents[k] = PlacedParent{i, p.Seq}
 	}
-	l.add(rec, parents, before)
+	if err := l.add(rec.Writer, rec.Node, parents); err != nil {
+		return err
+	}
+	l.index.add(l.runs, uint32(len(l.runs)-1))
 	return nil
 }
 
-// add adds a writer behind one of its parents, or at the head of a chain if
-// before is negative.
-func (l *Lineage) add(rec *WriterRecord, parents []uint32, before int) {
-	i := uint32(len(l.runs))
-	r := run{id: rec.Writer}
+// add adds a writer behind the first of its parents that is the last of its
+// chain, or at the head of a chain of its own. The index is the caller's.
+func (l *Lineage) add(w WriterID, node NodeID, parents []PlacedParent) error {
+	before := -1
+	for k, p := range parents {
+		parent := &l.runs[p.Place]
+		at := &l.chains[parent.chain]
+		if at.node != node {
+			return fmt.Errorf("%w: writer %s: parent %s is of another node", ErrWriterRecord, w, parent.id)
+		}
+		if before < 0 && int(parent.pos) == len(at.members) {
+			before = k
+		}
+	}
+	r := run{id: w}
 	if before < 0 {
 		r.chain = uint32(len(l.chains))
-		l.chains = append(l.chains, chain{node: rec.Node})
+		l.chains = append(l.chains, chain{node: node})
 	} else {
-		r.chain, r.names = l.runs[parents[before]].chain, rec.Parents[before].Seq
+		r.chain, r.names = l.runs[parents[before].Place].chain, parents[before].Seq
 	}
 	at := &l.chains[r.chain]
-	at.members = append(at.members, i)
+	at.members = append(at.members, uint32(len(l.runs)))
 	r.pos = uint32(len(at.members))
-	for k, parent := range parents {
-		if k == before {
-			continue
+	for k, p := range parents {
+		if k != before {
+			l.link(r, p)
 		}
-		at.links = append(at.links, link{r.pos, parent, rec.Parents[k].Seq})
-		if l.forks == nil {
-			l.forks = map[uint32][]fork{}
-		}
-		l.forks[parent] = append(l.forks[parent], fork{r.chain, r.pos, rec.Parents[k].Seq})
 	}
 	l.runs = append(l.runs, r)
-	l.index.add(l.runs, i)
+	return nil
+}
+
+// link notes a parent of r that is not the writer before in its chain.
+func (l *Lineage) link(r run, p PlacedParent) {
+	at := &l.chains[r.chain]
+	at.links = append(at.links, link{r.pos, p.Place, p.Seq})
+	if l.forks == nil {
+		l.forks = map[uint32][]fork{}
+	}
+	l.forks[p.Place] = append(l.forks[p.Place], fork{r.chain, r.pos, p.Seq})
 }
 
 // Unknown returns the writers of v that are unknown, ordered.

@@ -42,6 +42,24 @@ func BenchmarkLineage(b *testing.B) {
 				}
 			}
 		})
+		placed := make([]Placed, n)
+		for i := range placed {
+			placed[i] = l.Placed(i)
+		}
+		b.Run(fmt.Sprintf("build/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var built LineageBuilder
+				for i := range placed {
+					if err := built.Add(&placed[i]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := built.Lineage(nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run(fmt.Sprintf("covers/%d", n), func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				p.Covers(Dot{recs[i%n].Writer, 1})

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -280,4 +281,73 @@ func TestEveryWriterIsFoundByItsID(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestABuiltLineageIsThatOfTheRecords: it has the same chains, and goes on in the
+// same way.
+func TestABuiltLineageIsThatOfTheRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHistory(t)
+		want := h.lineage(t, false)
+		var b LineageBuilder
+		b.Grow(rapid.IntRange(0, 40).Draw(t, "room"))
+		for i := range want.Len() {
+			w := want.Placed(i)
+			if err := b.Add(&w); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := b.Lineage(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range h.records { // those that are known are compared
+			if err := errors.Join(got.Add(rec), want.Add(rec)); err != nil {
+				t.Fatal(err)
+			}
+			if i := got.Index(rec.Writer); i != want.Index(rec.Writer) || !slices.Equal(got.Parents(rec.Writer), rec.Parents) {
+				t.Fatalf("%s is at %d with the parents %v, want %d, %v", rec.Writer, i, got.Parents(rec.Writer), want.Index(rec.Writer), rec.Parents)
+			}
+		}
+		if !slices.Equal(got.runs, want.runs) || !reflect.DeepEqual(got.chains, want.chains) || !reflect.DeepEqual(got.forks, want.forks) {
+			t.Fatalf("built: %+v, %+v\nadded: %+v, %+v", got.chains, got.forks, want.chains, want.forks)
+		}
+		if i := got.Index(WriterID{15: 0xff}); i >= 0 {
+			t.Fatalf("an unknown writer is at %d", i)
+		}
+	})
+}
+
+func TestABuilderRefusesWhatIsNoLineage(t *testing.T) {
+	fresh := func(ws ...Placed) error {
+		var b LineageBuilder
+		for _, w := range append([]Placed{{Writer: WriterID{2}}, {Writer: WriterID{1}}, {Writer: WriterID{3}, Node: NodeID{1}}}, ws...) {
+			if err := b.Add(&w); err != nil {
+				return err
+			}
+		}
+		_, err := b.Lineage(nil)
+		return err
+	}
+	child := func(id byte, places ...uint32) Placed {
+		w := Placed{Writer: WriterID{id}}
+		for _, at := range places {
+			w.Parents = append(w.Parents, PlacedParent{at, 1})
+		}
+		return w
+	}
+	if err := fresh(child(4, 1, 0), child(5, 3), Placed{Writer: WriterID{4, 15: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	for what, w := range map[string]Placed{
+		"itself for a parent":    child(4, 3),
+		"parents out of order":   child(4, 0, 1),
+		"a parent twice":         child(4, 0, 0),
+		"parents of two nodes":   child(4, 1, 2),
+		"a writer that is there": child(3),
+	} {
+		if err := fresh(w); !errors.Is(err, ErrWriterRecord) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }
