@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -19,6 +20,7 @@ import (
 //   - all that is there belongs to a namespace that is there;
 //   - a vector is of writers with signed records, with those of all their
 //     ancestors, and is what the next Open will find; it covers the floor;
+//   - the index of writers says what their records say;
 //   - every event of a record is covered by the vector and found by the log,
 //     and no log entry is beyond the vector;
 //   - every event that expires is found by the expiry index.
@@ -117,8 +119,7 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 
 // run returns what kept it from going on.
 func (c *checker) run() error {
-	c.lineage()
-	if err := c.reopening(); err != nil {
+	if err := errors.Join(c.lineage(), c.reopening()); err != nil {
 		return err
 	}
 	logged, err := c.log()
@@ -139,8 +140,9 @@ func (c *checker) problem(format string, args ...any) {
 	}
 }
 
-// lineage checks that the vector is closed, and its writers' records.
-func (c *checker) lineage() {
+// lineage checks that the vector is closed, its writers' records, and that what
+// Open took from their index is what they say.
+func (c *checker) lineage() error {
 	for _, w := range c.ns.Unknown(c.past.Normal()) {
 		c.problem("the vector covers writer %s, which has no record", w)
 	}
@@ -155,10 +157,28 @@ func (c *checker) lineage() {
 		if err == nil {
 			err = rec.Verify()
 		}
+		if err == nil {
+			err = c.ns.lineage.agrees(w, rec)
+		}
 		if err != nil {
 			c.problem("the record of writer %s: %w", w, err)
 		}
 	}
+	return scanIndex(c.snap.view.snap, c.ns.index, func(k, _ int, block []byte) error {
+		if l := &c.ns.lineage; k >= l.indexed || !bytes.Equal(block, l.appendIndexBlock(nil, k)) {
+			c.problem("block %d of the index of writers is not what the next open would write", k)
+		}
+		return nil
+	})
+}
+
+// agrees checks a record against what is held of its writer.
+func (l *lineage) agrees(w crdt.WriterID, rec *crdt.WriterRecord) error {
+	node, _ := l.known.Node(w)
+	if rec.Writer != w || rec.Node != node || !slices.Equal(rec.Parents, l.known.Parents(w)) {
+		return errors.New("the index of writers says something else")
+	}
+	return nil
 }
 
 // reopening checks that the next Open will find this vector and floor.

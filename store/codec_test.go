@@ -76,6 +76,7 @@ var decoders = []struct {
 		}
 		return appendWriterRecord(nil, rec), nil
 	}},
+	{"block of the index of writers", sampleIndex().appendIndexBlock(nil, 0), rewriteIndex},
 }
 
 func TestEachValueSurvivesARoundTripAndNoTruncation(t *testing.T) {

@@ -160,7 +160,14 @@ func must(t *testing.T, err error, want ...error) {
 	}
 }
 
-func ok(t *testing.T, err error) {
+// tb is what testing.TB and rapid.T have in common.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func ok(t tb, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -49,10 +49,10 @@ const (
 	// allowed, WAL with sync chunks), keys as in keys.go.
 	formatFirst = 1
 
-	// formatWitness adds to a namespace its floor, its checkpoints and how far
-	// it was collected, and to the directory the WITNESS file, which nothing
-	// may be opened without from then on. Entries of a vector that others
-	// imply may be missing.
+	// formatWitness adds to a namespace its floor, its checkpoints, how far it
+	// was collected and an index of its writers, which may be missing, and to
+	// the directory the WITNESS file, which nothing may be opened without from
+	// then on. Entries of a vector that others imply may be missing.
 	formatWitness = 2
 
 	// formatCurrent is what this release writes.

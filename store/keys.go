@@ -30,6 +30,7 @@ import (
 //	|    |           | 07   | age (8) |               a checkpoint
 //	|    |           | 08   |                         how far was collected
 //	|    |           | 09   | bucket (8) | key |      a record that expires
+//	|    |           | 0a   | block (4) |             what there is to know of 256 writers
 //	| 06 | number(4) | 01   | writer (4) |            waits: a writer's record
 //	|    |           | 02   | writer (4) |            waits: an entry of the vector
 //	|    |           | 03   | key |                   waits: a record
@@ -62,6 +63,7 @@ const (
 	partPoint  = 0x07
 	partSwept  = 0x08
 	partExpiry = 0x09
+	partIndex  = 0x0a
 
 	// prefixLen is the length of everything up to and including the part.
 	prefixLen = 6

@@ -33,19 +33,28 @@ type lineage struct {
 	// table is numbers, the other way round; a zero id is a gap. It only
 	// grows, so that readers of older tables read right.
 	table atomic.Pointer[[]crdt.WriterID]
+
+	indexed int // blocks of the index; it grows when the namespace is opened
 }
 
-// load reads what is saved.
-func (l *lineage) load(r pebble.Reader, p prefix) error {
-	l.known = crdt.NewLineage(&l.guard)
+// load reads what is saved: what is in the index from there, the others from
+// their records.
+func (l *lineage) load(r pebble.Reader, records, index prefix) error {
 	l.pending = map[crdt.WriterID]*crdt.WriterRecord{}
-	l.table.Store(new([]crdt.WriterID))
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: p[:], UpperBound: p.end()})
+	if err := l.loadIndex(r, index); err != nil {
+		return err
+	}
+	return l.loadRecords(r, records)
+}
+
+// loadRecords reads the records behind those that are in the index.
+func (l *lineage) loadRecords(r pebble.Reader, p prefix) error {
+	table := *l.table.Load()
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: p.indexed(nil, uint32(len(table))), UpperBound: p.end()})
 	if err != nil {
 		return readError(err)
 	}
 	defer it.Close()
-	var table []crdt.WriterID
 	for ok := it.First(); ok; ok = it.Next() {
 		n, known := splitIndexed(it.Key())
 		if !known || int(n) < len(table) || int(n) > len(table)+maxLearned {

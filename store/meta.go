@@ -12,6 +12,7 @@ import (
 //	catalog, greatest number, own writer   01 number
 //	entry of a vector                      01 seq
 //	writer record                          01 writer record (crdt)
+//	block of the index of writers          see writerindex.go
 //	node-local value                       its bytes, as they are
 const metaFormat = 1
 

@@ -32,6 +32,7 @@ type Namespace struct {
 	memos   *memos
 
 	expiries prefix
+	index    prefix
 
 	collecting   sync.Mutex // one collection at a time; taken before applying
 	collected    collected  // guarded by collecting
@@ -70,10 +71,15 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 		points:  makePrefix(spaceNamespace, number, partPoint),
 
 		expiries: makePrefix(spaceNamespace, number, partExpiry),
+		index:    makePrefix(spaceNamespace, number, partIndex),
 
 		clock: crdt.Clock{MaxSkewMillis: s.options.MaxSkew.Milliseconds()},
 	}
-	if err := ns.lineage.load(s.engine.DB, ns.writers); err != nil {
+	err := ns.lineage.load(s.engine.DB, ns.writers, ns.index)
+	if err == nil {
+		err = ns.indexWriters()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", name, err)
 	}
 	past, err := ns.loadPast(s.engine.DB)
