@@ -3,6 +3,8 @@ package replica
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -137,4 +139,38 @@ func TestADroppedNamespaceHeldAgainHasSeenNoMoreThanItHolds(t *testing.T) {
 		f.converge("edge")
 		stale.wantPasses(12353)
 	})
+}
+
+var wholeDrops = flag.Int("whole.drops", 50, "how many histories with dropped namespaces whole nodes play")
+
+// Random histories as those of TestWholeNodesAgreeWithTheOracle, in which nodes
+// also drop namespaces, at any moment, and hold them again. The oracle knows
+// nothing of it: a node has seen what its vector says, filled or not.
+func TestDroppedNamespacesAgreeWithTheOracle(t *testing.T) {
+	for i := range uint64(*wholeDrops+wholeNamespaces-1) / wholeNamespaces {
+		seed := *wholeSeed + i
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			playSteps(t, seed, 3, 2*wholeSteps, (*wholeTrial).dropAndStep)
+		})
+	}
+}
+
+// dropAndStep drops some namespaces at some nodes ahead of a step.
+func (w *wholeTrial) dropAndStep() {
+	w.t.Helper()
+	for ns := range w.histories {
+		if w.rnd.IntN(6) == 0 {
+			w.drop(w.pick(), ns)
+		}
+	}
+	w.step()
+}
+
+// drop drops a namespace at a node, with what only that has.
+func (w *wholeTrial) drop(n *wholeNode, ns int) {
+	w.t.Helper()
+	n.namespace(wholeName(ns))
+	n.dropped(wholeName(ns))
+	delete(w.acked, ackedIn{n, ns})
 }

@@ -64,11 +64,14 @@ type ackedIn struct {
 	ns   int
 }
 
-func playWhole(t *testing.T, seed uint64) {
+func playWhole(t *testing.T, seed uint64) { playSteps(t, seed, 0, wholeSteps, (*wholeTrial).step) }
+
+// playSteps plays histories of which step lets the next things happen.
+func playSteps(t *testing.T, seed, stream uint64, steps int, step func(*wholeTrial)) {
 	o := simnet.Options{Seed: seed, Latency: 5 * time.Millisecond, Jitter: 10 * time.Millisecond, BreakRate: 0.01}
 	inBubble(t, wholeNodes, o, func(f *wholeFleet) {
 		w := &wholeTrial{
-			wholeFleet: f, rnd: rand.New(rand.NewPCG(seed, 0)),
+			wholeFleet: f, rnd: rand.New(rand.NewPCG(seed, stream)),
 			histories: make([]crdttest.History[wholeOp], wholeNamespaces), acked: map[ackedIn]crdt.Vector{},
 		}
 		if w.collects = seed%2 == 0; w.collects {
@@ -76,8 +79,8 @@ func playWhole(t *testing.T, seed uint64) {
 				n.collects(time.Minute)
 			}
 		}
-		for range wholeSteps {
-			w.step()
+		for range steps {
+			step(w)
 			for ns := range w.histories {
 				w.check(w.pick(), ns)
 			}
