@@ -17,12 +17,12 @@ type amount struct {
 
 // plus returns a with delta added.
 func (a amount) plus(delta int64) (amount, error) {
-	part, d := &a.up, uint64(delta)
+	part, d, sign := &a.up, uint64(delta), ""
 	if delta < 0 {
-		part, d = &a.down, -d // right for math.MinInt64, too
+		part, d, sign = &a.down, -d, "-" // right for math.MinInt64, too
 	}
 	if d > math.MaxUint64-*part {
-		return a, fmt.Errorf("%w: adding %d to %d", ErrOverflow, delta, *part)
+		return a, fmt.Errorf("%w: adding %d to the %s%d that this run added", ErrOverflow, delta, sign, *part)
 	}
 	*part += d
 	return a, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/big"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -201,6 +202,9 @@ func TestCounterAddRefusesItsOwnOverflow(t *testing.T) {
 		if !errors.Is(err, ErrOverflow) {
 			t.Errorf("add %d: %v", delta, err)
 		}
+		if sign := ` to the -`; (delta < 0) != strings.Contains(err.Error(), sign) {
+			t.Errorf("add %d: %v", delta, err)
+		}
 	}
 	wantEqual(t, "state", a.Bytes(), before)
 	add(t, b, math.MaxInt64) // others have room of their own
@@ -215,6 +219,7 @@ func TestCounterAddRefusesItsOwnOverflow(t *testing.T) {
 func TestCounterSumsBeyond64Bits(t *testing.T) {
 	a, b := duo()
 	fold := func(v View) (Raw, error) { return Fold(v, seen.Path(), TypeCounter) }
+	text := func(v View) ([]byte, error) { return FoldJSON(v, seen.Path(), TypeCounter) }
 	for _, r := range []*Replica{a, b} {
 		add(t, r, math.MaxInt64)
 		add(t, r, math.MaxInt64)
@@ -224,6 +229,7 @@ func TestCounterSumsBeyond64Bits(t *testing.T) {
 	meet(t, a, b)
 	wantErr(t, a, fold, ErrOverflow)
 	wantEqual(t, "exact", read(t, a, seen.Big).String(), "36893488147419103228")
+	wantEqual(t, "JSON", string(read(t, a, text)), "36893488147419103228")
 	commitFound(t, a, seen.Reset)
 	for _, r := range []*Replica{a, b} {
 		add(t, r, math.MinInt64)

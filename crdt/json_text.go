@@ -75,28 +75,38 @@ func appendComma(dst []byte, i int) []byte {
 	return append(dst, ',')
 }
 
-// appendMapText appends a map as an object if its keys allow it.
 func appendMapText(dst []byte, r *Reader) []byte {
-	type pair struct{ key, value Raw }
-	pairs := make([]pair, r.Map(len(r.Rest())))
-	plain := true
+	pairs := make([]mapPair, r.Map(len(r.Rest())))
 	for i := range pairs {
-		pairs[i] = pair{r.Raw(), r.Raw()}
-		plain = plain && isPlainKey(pairs[i].key)
+		pairs[i] = mapPair{r.Raw(), appendText(nil, r)}
 	}
-	if !plain {
+	return appendPairsText(dst, pairs)
+}
+
+// mapPair is a pair of a map, its key as msgpack and its value in the form
+// that the map is to have: as JSON text, or as msgpack too.
+type mapPair struct {
+	key   Raw
+	value []byte
+}
+
+// appendPairsText appends a map as an object if its keys allow it, and orders
+// the pairs: those of an object by their text, else as in canonical bytes.
+func appendPairsText(dst []byte, pairs []mapPair) []byte {
+	if slices.ContainsFunc(pairs, func(p mapPair) bool { return !isPlainKey(p.key) }) {
+		slices.SortFunc(pairs, func(a, b mapPair) int { return bytes.Compare(a.key, b.key) })
 		dst = append(dst, `{"`+markMap+`":[`...)
 		for i, p := range pairs {
 			dst = append(appendText(append(appendComma(dst, i), '['), NewReader(p.key)), ',')
-			dst = append(appendText(dst, NewReader(p.value)), ']')
+			dst = append(append(dst, p.value...), ']')
 		}
 		return append(dst, "]}"...)
 	}
-	slices.SortFunc(pairs, func(a, b pair) int { return strings.Compare(a.key.text(), b.key.text()) })
+	slices.SortFunc(pairs, func(a, b mapPair) int { return strings.Compare(a.key.text(), b.key.text()) })
 	dst = append(dst, '{')
 	for i, p := range pairs {
 		dst = append(appendQuoted(appendComma(dst, i), p.key.text()), ':')
-		dst = appendText(dst, NewReader(p.value))
+		dst = append(dst, p.value...)
 	}
 	return append(dst, '}')
 }

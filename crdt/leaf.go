@@ -103,7 +103,13 @@ func shows(t Type, sub string, rec Record) bool {
 // encoded bytes for a set, arrays in their order for a log and a multi-value
 // register. Errors are ErrMissing, ErrWrongType, ErrValue, ErrOverflow for a
 // counter that fits neither int64 nor uint64, and ErrUnknownType.
-func Fold(v View, p Path, t Type) (Raw, error) {
+func Fold(v View, p Path, t Type) (Raw, error) { return foldAt(v, p, t, leafItems.fold) }
+
+// FoldJSON is Fold as JSON text, as ToJSON writes it, without a bound on what
+// a counter counts: it is an integer of as many digits as it takes.
+func FoldJSON(v View, p Path, t Type) ([]byte, error) { return foldAt(v, p, t, leafItems.text) }
+
+func foldAt[R ~[]byte](v View, p Path, t Type, fold func(leafItems) (R, error)) (R, error) {
 	at := newHandle(p, t)
 	items, err := at.collect(v, "")
 	if err != nil {
@@ -113,7 +119,7 @@ func Fold(v View, p Path, t Type) (Raw, error) {
 	if !leaf.shows() {
 		return nil, at.missing(v)
 	}
-	value, err := leaf.fold()
+	value, err := fold(leaf)
 	return value, at.fail(err)
 }
 
@@ -144,6 +150,22 @@ func (g leafItems) fold() (value Raw, err error) {
 		err = fmt.Errorf("%w %#02x", ErrUnknownType, byte(t))
 	}
 	return value, err
+}
+
+// text is fold as JSON text, with counters of any size.
+func (g leafItems) text() ([]byte, error) {
+	if g.Type == TypeCounter {
+		t, err := readTally(g.items)
+		if err != nil {
+			return nil, err
+		}
+		return t.sum().big().Append(nil, 10), nil
+	}
+	value, err := g.fold()
+	if err != nil {
+		return nil, err
+	}
+	return ToJSON(value)
 }
 
 // appendCanonical appends the canonical form of one element to an array that

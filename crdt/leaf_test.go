@@ -58,12 +58,15 @@ func TestFoldGivesOneValueForEachType(t *testing.T) {
 	for _, l := range lenses(p) {
 		fold := func(v View) (Raw, error) { return Fold(v, p, l.kind) }
 		wantEqual(t, l.name, read(t, a, fold).String(), want[l.kind])
+		text := func(v View) ([]byte, error) { return FoldJSON(v, p, l.kind) }
+		wantEqual(t, l.name, string(read(t, a, text)), want[l.kind])
 		remove := func(tx Tx) (bool, error) { return RemoveAt(tx, p, l.kind) }
 		b := a.Clone()
 		restart(b, 0xb)
 		wantEqual(t, "found", commitFound(t, b, remove), true)
 		wantEqual(t, "found again", commitFound(t, b, remove), false)
 		wantErr(t, b, fold, ErrWrongType)
+		wantErr(t, b, text, ErrWrongType)
 		wantErr(t, NewReplica(NodeID{1}, WriterID{1}), fold, ErrMissing)
 	}
 }

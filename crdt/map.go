@@ -28,15 +28,22 @@ func MapAt[T any](p Path) Map[T] { return Map[T]{newHandle(p, TypeRegister)} }
 // ErrMissing, ErrValue if the whole does not decode into a T or a leaf is
 // malformed, and those of Fold.
 func (m Map[T]) Get(v View) (value T, err error) {
-	leaves, err := m.fold(v)
+	leaves, err := mapLeaves(v, m.path, leafItems.fold)
 	if err != nil {
 		return value, m.failMap(err)
 	}
-	if len(leaves) == 0 {
-		return value, m.failMap(ErrMissing)
-	}
-	value, err = Decode[T](appendTree(nil, leaves, len(m.path)))
+	value, err = Decode[T](appendTree(nil, leaves, len(m.path), appendPairsRaw))
 	return value, m.failMap(err)
+}
+
+// JSON returns the map as JSON text: what Get is in a Raw, as ToJSON writes
+// it, without a bound on what a counter in it counts. See FoldJSON.
+func (m Map[T]) JSON(v View) ([]byte, error) {
+	leaves, err := mapLeaves(v, m.path, leafItems.text)
+	if err != nil {
+		return nil, m.failMap(err)
+	}
+	return appendTree(nil, leaves, len(m.path), appendPairsText), nil
 }
 
 // failMap says where an error happened, unless it names a leaf.
@@ -53,9 +60,10 @@ type treeLeaf struct {
 	value Raw
 }
 
-// fold returns the leaves of the map in key order, one for each path.
-func (m Map[T]) fold(v View) ([]treeLeaf, error) {
-	s, err := m.path.Subtree()
+// mapLeaves returns the leaves of the map at p in key order, one for each
+// path: what fold makes of them.
+func mapLeaves[R ~[]byte](v View, p Path, fold func(leafItems) (R, error)) ([]treeLeaf, error) {
+	s, err := p.Subtree()
 	if err != nil {
 		return nil, err
 	}
@@ -73,28 +81,30 @@ func (m Map[T]) fold(v View) ([]treeLeaf, error) {
 			shown[n-1] = leaf
 		}
 	}
+	if len(shown) == 0 {
+		return nil, ErrMissing
+	}
 	out := make([]treeLeaf, len(shown))
 	for i, leaf := range shown {
-		value, err := leaf.fold()
+		value, err := fold(leaf)
 		if err != nil {
 			return nil, &LeafError{leaf.Leaf, err}
 		}
-		out[i] = treeLeaf{leaf.Path, value}
+		out[i] = treeLeaf{leaf.Path, Raw(value)}
 	}
 	return out, nil
 }
 
 // appendTree appends the value that leaves make up, which have their first
-// depth parts in common. Pairs come in key order; Decode sorts them.
-func appendTree(dst []byte, leaves []treeLeaf, depth int) []byte {
+// depth parts in common; asMap appends a map, of pairs that come in key order.
+func appendTree(dst []byte, leaves []treeLeaf, depth int, asMap func([]byte, []mapPair) []byte) []byte {
 	if len(leaves) == 1 && len(leaves[0].path) == depth {
 		return append(dst, leaves[0].value...)
 	}
-	var pairs []byte
-	n := 0
-	for ; len(leaves) > 0; n++ {
+	var pairs []mapPair
+	for len(leaves) > 0 {
 		if len(leaves[0].path) == depth {
-			pairs = append(AppendString(pairs, ""), leaves[0].value...)
+			pairs = append(pairs, mapPair{AppendString(nil, ""), leaves[0].value})
 			leaves = leaves[1:]
 			continue
 		}
@@ -103,10 +113,20 @@ func appendTree(dst []byte, leaves []treeLeaf, depth int) []byte {
 		if end < 0 {
 			end = len(leaves)
 		}
-		pairs = appendTree(AppendString(pairs, part), leaves[:end], depth+1)
+		pairs = append(pairs, mapPair{AppendString(nil, part), appendTree(nil, leaves[:end], depth+1, asMap)})
 		leaves = leaves[end:]
 	}
-	return append(AppendMap(dst, n), pairs...)
+	return asMap(dst, pairs)
+}
+
+// appendPairsRaw appends a map of pairs whose values are msgpack. Decode sorts
+// them.
+func appendPairsRaw(dst []byte, pairs []mapPair) []byte {
+	dst = AppendMap(dst, len(pairs))
+	for _, p := range pairs {
+		dst = append(append(dst, p.key...), p.value...)
+	}
+	return dst
 }
 
 // Put makes the map be value, in the place of all that was observed at its

@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -29,6 +30,9 @@ func wantMap(t rapid.TB, r *Replica, want string) {
 	t.Helper()
 	if got := read(t, r, config.Get).String(); got != want {
 		t.Errorf("the map reads %s, want %s", got, want)
+	}
+	if got := string(read(t, r, config.JSON)); got != want {
+		t.Errorf("the map as JSON reads %s, want %s", got, want)
 	}
 }
 
@@ -210,6 +214,24 @@ func TestMapKeysAreAnyBytes(t *testing.T) {
 	commit(t, a, 1, func(tx Tx) error { return NewMap[map[string]int]("m").Put(tx, map[string]int{key: 1}) })
 	wantEqual(t, "value", read(t, a, NewMap[map[string]int]("m").Get), map[string]int{key: 1})
 	wantEqual(t, "leaf", read(t, a, NewRegister[int]("m", key).Get), 1)
+	commit(t, a, 1, func(tx Tx) error { return NewRegister[int]("m", "long enough to sort behind it").Set(tx, 2) })
+	m := NewMap[Raw]("m")
+	wantEqual(t, "JSON", string(read(t, a, m.JSON)), read(t, a, m.Get).String())
+}
+
+func TestMapAsJSONHasCountersOfAnySize(t *testing.T) {
+	a, b := duo()
+	counter := NewCounter("config", "big")
+	putMap(t, a, config, `{"fps":15}`)
+	for _, r := range []*Replica{a, b} {
+		for range 2 {
+			commit(t, r, 1, func(tx Tx) error { return counter.Add(tx, math.MinInt64+1) })
+		}
+	}
+	meet(t, a, b)
+	wantErr(t, a, config.Get, ErrOverflow)
+	wantEqual(t, "JSON", string(read(t, a, config.JSON)), `{"big":-36893488147419103228,"fps":15}`)
+	wantErr(t, a, NewMap[Raw]("nothing").JSON, ErrMissing)
 }
 
 func TestMapRefusesWhatIsNoMapOfPaths(t *testing.T) {

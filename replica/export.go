@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -166,7 +165,7 @@ func (e *exporter) leaf(at crdt.Leaf) error {
 	case at.Type == crdt.TypeMultiValue:
 		return e.siblings(line, at)
 	}
-	if line.Value, err = e.fold(at); err != nil {
+	if line.Value, err = crdt.FoldJSON(e.view, at.Path, at.Type); err != nil {
 		return err
 	}
 	expires, err := crdt.Expiry(e.view, at.Path, at.Type)
@@ -197,19 +196,6 @@ func (e *exporter) siblings(line exportLine, at crdt.Leaf) error {
 		return err
 	}
 	return e.out.Encode(line)
-}
-
-// fold returns the value of one line.
-func (e *exporter) fold(at crdt.Leaf) (json.RawMessage, error) {
-	value, err := crdt.Fold(e.view, at.Path, at.Type)
-	if at.Type == crdt.TypeCounter && errors.Is(err, crdt.ErrOverflow) {
-		sum, err := crdt.CounterAt(at.Path).Big(e.view)
-		return []byte(sum.String()), err
-	}
-	if err != nil {
-		return nil, err
-	}
-	return crdt.ToJSON(value)
 }
 
 // exportElement is one of an array.

@@ -286,6 +286,9 @@ func TestImportErrorsNameTheLine(t *testing.T) {
 			if !errors.As(err, &at) || at.Line != test.line || !strings.Contains(err.Error(), fmt.Sprintf("line %d:", test.line)) {
 				t.Errorf("error %v, want one of line %d", err, test.line)
 			}
+			if name == "counter too great" && !strings.Contains(err.Error(), strings.Repeat("9", 30)) {
+				t.Errorf("error %v does not name the number of the line", err)
+			}
 			if result.Lines > 0 || len(ns.Vector()) > 0 {
 				t.Errorf("something came in: %+v", result)
 			}

@@ -240,14 +240,18 @@ func (l *importLine) writeCounter(tx *Tx) error {
 	if err != nil {
 		return err
 	}
-	for rest := now.Sub(l.sum, now); rest.Sign() != 0; {
+	lacks := new(big.Int).Sub(l.sum, now)
+	for rest := new(big.Int).Set(lacks); rest.Sign() != 0; {
 		step := int64(math.MaxInt64)
 		if rest.IsInt64() {
 			step = rest.Int64()
 		} else if rest.Sign() < 0 {
 			step = -step
 		}
-		if err := c.Add(tx, step); err != nil {
+		if err := c.Add(tx, step); errors.Is(err, crdt.ErrOverflow) {
+			return fmt.Errorf("counter at %q: %w: it would take %s more to read as %s, and one run of a node adds at most %d in all",
+				l.path.String(), crdt.ErrOverflow, lacks, l.sum, uint64(math.MaxUint64))
+		} else if err != nil {
 			return err
 		}
 		rest.Sub(rest, big.NewInt(step))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,18 @@ import (
 // valueRow is the answer of most verbs: what is at an address.
 type valueRow struct {
 	address
-	Value crdt.Raw `json:"value"`
+	// Value is JSON text rather than a crdt.Raw, which has no room for what a
+	// counter may count.
+	Value json.RawMessage `json:"value"`
+}
+
+// answer answers with a value.
+func answer(out emit, at address, value crdt.Raw) error {
+	text, err := crdt.ToJSON(value)
+	if err != nil {
+		return err
+	}
+	return out(valueRow{at, text})
 }
 
 // printValue prints value rows one by one.
@@ -30,16 +42,14 @@ func printValue(cmd *cobra.Command, g *globals) (each func(valueRow) error, done
 	}, p.flush
 }
 
-// valueTexts returns a value as JSON, and bare: a string without quotes.
-func valueTexts(v crdt.Raw) (text, raw string, err error) {
-	b, err := crdt.ToJSON(v)
-	if err != nil {
-		return "", "", err
+// valueTexts returns a value, which is JSON, as it is, and bare: a string
+// without quotes.
+func valueTexts(v json.RawMessage) (text, raw string, err error) {
+	if len(v) == 0 || v[0] != '"' {
+		return string(v), string(v), nil
 	}
-	if s, err := crdt.Decode[string](v); err == nil {
-		return string(b), s, nil
-	}
-	return string(b), string(b), nil
+	err = json.Unmarshal(v, &raw)
+	return string(v), raw, err
 }
 
 // parseValue reads a value from the command line: JSON.

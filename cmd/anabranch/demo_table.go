@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/anabranch-db/anabranch/crdt"
 )
 
 const (
@@ -31,9 +29,8 @@ func (f *fleet) look(ctx context.Context) (views, error) {
 	for _, n := range f.nodes {
 		seen := map[string]string{}
 		err := call(ctx, n.globals(), "scan", address{Namespace: demoNamespace}, func(r leafRow) error {
-			text, err := crdt.ToJSON(r.Value)
-			seen[r.Path] = string(text)
-			return err
+			seen[r.Path] = string(r.Value)
+			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", n.name, err)

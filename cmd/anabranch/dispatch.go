@@ -69,7 +69,7 @@ func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader,
 		return callDaemon(ctx, conn, req, in, each)
 	}
 	err = handlers()[req.Verb](ctx, db, req.Args, in, func(row any) error {
-		raw, err := json.Marshal(row)
+		raw, err := marshalRow(row)
 		if err != nil {
 			return fmt.Errorf("answer of %s: %w", req.Verb, err)
 		}

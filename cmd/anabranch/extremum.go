@@ -67,7 +67,7 @@ func extremumGetter(at func(crdt.Path) crdt.Extremum[crdt.Raw]) func(context.Con
 			if err != nil {
 				return err
 			}
-			return out(valueRow{a, value})
+			return answer(out, a, value)
 		})
 	}
 }

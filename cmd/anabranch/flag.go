@@ -94,6 +94,6 @@ func runFlagGet(ctx context.Context, db *replica.DB, args flagArgs, out emit) er
 		if err != nil {
 			return err
 		}
-		return out(valueRow{args.address, crdt.AppendBool(nil, on)})
+		return answer(out, args.address, crdt.AppendBool(nil, on))
 	})
 }

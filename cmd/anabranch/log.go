@@ -53,7 +53,7 @@ func runLogList(ctx context.Context, db *replica.DB, at address, out emit) error
 				return err
 			}
 			some = true
-			if err := out(valueRow{at, entry}); err != nil {
+			if err := answer(out, at, entry); err != nil {
 				return err
 			}
 		}

@@ -71,7 +71,7 @@ func runMapPut(ctx context.Context, db *replica.DB, args valueArgs, _ emit) erro
 
 func runMapGet(ctx context.Context, db *replica.DB, at address, out emit) error {
 	return view(ctx, db, at, func(v crdt.View, p crdt.Path) error {
-		value, err := crdt.MapAt[crdt.Raw](p).Get(v)
+		value, err := crdt.MapAt[crdt.Raw](p).JSON(v)
 		if err != nil {
 			return err
 		}

@@ -78,7 +78,11 @@ write that has seen them replaces them.`,
 	}, func(cmd *cobra.Command, g *globals, name string, at address) error {
 		p := newPrinter(cmd.OutOrStdout(), g.output, "", "value", "written", "by node")
 		err := call(cmd.Context(), g, name, at, func(r conflictRow) error {
-			text, raw, err := valueTexts(r.Value)
+			text, err := crdt.ToJSON(r.Value)
+			if err != nil {
+				return err
+			}
+			shown, raw, err := valueTexts(text)
 			if err != nil {
 				return err
 			}
@@ -86,7 +90,7 @@ write that has seen them replaces them.`,
 			if r.Wins {
 				mark = "wins"
 			}
-			return p.row(r, raw, mark, text, r.Time.Format(writtenLayout), r.Node[:min(8, len(r.Node))])
+			return p.row(r, raw, mark, shown, r.Time.Format(writtenLayout), r.Node[:min(8, len(r.Node))])
 		})
 		if err != nil {
 			return err
@@ -120,7 +124,7 @@ func runRegisterGet(ctx context.Context, db *replica.DB, at address, out emit) e
 		if err != nil {
 			return err
 		}
-		return out(valueRow{at, value})
+		return answer(out, at, value)
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ type leafRow struct {
 	address
 	Type string `json:"type"`
 	// Value is nil for a type of a later release, which is kept unread.
-	Value crdt.Raw `json:"value,omitempty"`
+	Value json.RawMessage `json:"value,omitempty"`
 	// Expires is when the value changes by an expiry, if it does.
 	Expires *time.Time `json:"expires,omitempty"`
 }
@@ -97,7 +98,7 @@ func emitLeaves(v crdt.View, namespace string, span crdt.Span, out emit) error {
 			return err
 		}
 		row := leafRow{address: address{namespace, leaf.Path.String()}, Type: leaf.Type.String()}
-		row.Value, err = crdt.Fold(v, leaf.Path, leaf.Type)
+		row.Value, err = crdt.FoldJSON(v, leaf.Path, leaf.Type)
 		if err != nil && !errors.Is(err, crdt.ErrUnknownType) {
 			return err
 		}

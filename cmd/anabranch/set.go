@@ -151,7 +151,7 @@ func runSetList(ctx context.Context, db *replica.DB, args setArgs, out emit) err
 			if err != nil {
 				return err
 			}
-			if err := out(valueRow{args.address, e}); err != nil {
+			if err := answer(out, args.address, e); err != nil {
 				return err
 			}
 		}

@@ -135,6 +135,7 @@ func (s *socketServer) serve(conn net.Conn) {
 	defer stop()
 
 	enc := json.NewEncoder(conn)
+	enc.SetEscapeHTML(false)
 	dec := json.NewDecoder(io.LimitReader(conn, maxRequestBytes))
 	var req socketRequest
 	if err := dec.Decode(&req); err != nil {
@@ -156,7 +157,7 @@ func (s *socketServer) serve(conn net.Conn) {
 		}()
 	}
 	err := run(ctx, s.db, req.Args, in, func(row any) error {
-		raw, err := json.Marshal(row)
+		raw, err := marshalRow(row)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,16 @@ import (
 // emit hands one row of a verb's answer on. An error means that nobody reads
 // any more: the verb stops.
 type emit func(row any) error
+
+// marshalRow returns a row as JSON, with values as they are in it: <, > and &
+// of a text are shown as such.
+func marshalRow(row any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(row)
+	return b.Bytes(), err
+}
 
 // handler runs one verb on a database: args is the verb's request as JSON, in
 // what the command read from its standard input, for verbs that want it.

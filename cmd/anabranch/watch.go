@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -26,8 +27,8 @@ type (
 		Path  string `json:"path,omitempty"`
 		Type  string `json:"type,omitempty"`
 		// Value is nil for a removal, and for a type of a later release.
-		Value  crdt.Raw `json:"value,omitempty"`
-		Cursor string   `json:"cursor,omitempty"`
+		Value  json.RawMessage `json:"value,omitempty"`
+		Cursor string          `json:"cursor,omitempty"`
 	}
 )
 
@@ -127,7 +128,7 @@ func watchRowOf(ev replica.WatchEvent) (watchRow, error) {
 		return row, nil
 	}
 	row.Path, row.Type = ev.Path.String(), ev.Type.String()
-	value, err := crdt.Fold(ev.At, ev.Path, ev.Type)
+	value, err := crdt.FoldJSON(ev.At, ev.Path, ev.Type)
 	switch {
 	case errors.Is(err, crdt.ErrMissing), errors.Is(err, crdt.ErrWrongType):
 		row.Event = "removal"
