@@ -24,7 +24,8 @@ var (
 	// the directory where the cluster was made.
 	ErrNoAuthority = errors.New("the cluster's authority is not kept here")
 	// ErrNotGranted says that this node's certificate does not let it write
-	// the namespace: peers would not take what it writes.
+	// the namespace, so that peers would not take what it writes, or not
+	// read it, so that they would not hear of it.
 	ErrNotGranted = errors.New("this node may not write the namespace")
 	// ErrOffline says that the database was opened without a network.
 	ErrOffline = errors.New("opened without a network")

@@ -25,13 +25,17 @@ type membership struct {
 }
 
 // mayWrite returns an error that wraps ErrNotGranted if this node is a member
-// that may not write a namespace.
+// that may not write a namespace, or not read it: then what it wrote would stay
+// here.
 func (d *DB) mayWrite(namespace string) error {
 	if d.identity == nil {
 		return nil
 	}
-	if cred := d.identity.Credential(); !cred.Grants.CanWrite(namespace) {
+	switch g := d.identity.Credential().Grants; {
+	case !g.CanWrite(namespace):
 		return ErrNotGranted
+	case !g.CanRead(namespace):
+		return fmt.Errorf("%w: it may not read it, and what it wrote would stay here", ErrNotGranted)
 	}
 	return nil
 }

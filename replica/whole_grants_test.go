@@ -3,8 +3,10 @@ package replica
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -276,4 +278,23 @@ func (w *wire) wantHeard(needles map[string][][]byte, nodes ...*wholeNode) {
 			w.t.Errorf("who may read it was told %d of %d: %s", is[what], len(some), what)
 		}
 	}
+}
+
+// What a node wrote and may not read would stay with it, unnoticed.
+func TestWhatMayNotBeReadIsNotWritten(t *testing.T) {
+	inBubble(t, 2, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+		limited, err := f.authority.Enroll(nil, transport.Grants{Read: []string{"edge"}, Write: []string{"*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.nodes[1].identity = limited
+		f.nodes[1].restart()
+		set(t, f.nodes[1], 7)
+		f.nodes[0].namespace("edge")
+		f.converge("edge")
+		err = f.nodes[1].namespace("other").Update(context.Background(), func(tx *Tx) error { return theRegister.Set(tx, 8) })
+		if !errors.Is(err, ErrNotGranted) || !strings.Contains(err.Error(), "may not read") {
+			t.Errorf("a write that would stay here: %v", err)
+		}
+	})
 }

@@ -72,7 +72,7 @@ func (a *Authority) Cluster() *Cluster { return a.cluster }
 // that makes node a member until notAfter; the zero time means without end.
 // Equal arguments give equal bytes. Errors wrap ErrCredential.
 func (a *Authority) Issue(node crdt.NodeID, grants Grants, notAfter time.Time) ([]byte, error) {
-	grants, err := grants.normal()
+	grants, err := grants.useful()
 	if err != nil {
 		return nil, err
 	}

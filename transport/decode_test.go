@@ -206,6 +206,16 @@ func TestGrantsMatchNamespaces(t *testing.T) {
 			t.Errorf("the pattern %q was granted: %v", bad, err)
 		}
 	}
+	for _, lost := range []Grants{{Write: []string{"a"}}, {Read: []string{"a", "c*"}, Write: []string{"a", "b*"}}, {Read: []string{"ab"}, Write: []string{"a"}}} {
+		if _, err := fixedAuthority(t).Issue(crdt.NodeID{1}, lost, time.Time{}); !errors.Is(err, ErrCredential) || !strings.Contains(err.Error(), "gets nowhere") {
+			t.Errorf("to write and not to read was granted with %v: %v", lost, err)
+		}
+	}
+	for _, kept := range []Grants{{Write: []string{"*"}}, {Read: []string{"a*"}, Write: []string{"ab*", "ac"}}, {Read: []string{"ab"}, Write: []string{"a*"}}} {
+		if _, err := fixedAuthority(t).Issue(crdt.NodeID{1}, kept, time.Time{}); err != nil {
+			t.Errorf("%v was not granted: %v", kept, err)
+		}
+	}
 	for _, read := range [][]string{{"b", "a"}, {"a", "a"}} { // not in normal form
 		if _, err := decodeGrants(appendGrants(nil, Grants{Read: read})); !errors.Is(err, ErrCredential) {
 			t.Errorf("grants of %q were decoded: %v", read, err)

@@ -12,7 +12,12 @@ import (
 
 // Grants say what a node may do, as patterns of namespaces: a name, or the
 // beginning of one with '*' behind it. "*" is every namespace. Writing does
-// not imply reading. The zero value grants nothing.
+// not imply reading, but needs it: nodes do not speak of a namespace with one
+// that may not read it, so what that wrote would stay there. The zero value
+// grants nothing.
+//
+// They are in the node's certificate, which every member may come to see: who
+// names a namespace in them does not keep its name from anybody.
 type Grants struct {
 	Read  []string
 	Write []string
@@ -24,7 +29,8 @@ func AllNamespaces() Grants { return Grants{Read: []string{"*"}, Write: []string
 // CanRead reports whether namespace may be sent to the node.
 func (g Grants) CanRead(namespace string) bool { return matchAny(g.Read, namespace) }
 
-// CanWrite reports whether the node's own events in namespace count.
+// CanWrite reports whether the node's own events in namespace count. They get
+// nowhere unless it CanRead it, too.
 func (g Grants) CanWrite(namespace string) bool { return matchAny(g.Write, namespace) }
 
 func matchAny(patterns []string, name string) bool {
@@ -53,6 +59,28 @@ func (g Grants) normal() (Grants, error) {
 		}
 	}
 	return g, nil
+}
+
+// useful is normal for grants to be given, and refuses a pattern of what to
+// write that matches nothing to read, unless it is "*".
+func (g Grants) useful() (Grants, error) {
+	g, err := g.normal()
+	if err != nil {
+		return Grants{}, err
+	}
+	for _, w := range g.Write {
+		if w != "*" && !slices.ContainsFunc(g.Read, func(r string) bool { return overlap(r, w) }) {
+			return Grants{}, fmt.Errorf("%w: to write %q it must be granted to read it, too: else what is written gets nowhere", ErrCredential, w)
+		}
+	}
+	return g, nil
+}
+
+// overlap reports whether there are names that both patterns match.
+func overlap(a, b string) bool {
+	beginA, anyA := strings.CutSuffix(a, "*")
+	beginB, anyB := strings.CutSuffix(b, "*")
+	return a == b || anyA && strings.HasPrefix(beginB, beginA) || anyB && strings.HasPrefix(beginA, beginB)
 }
 
 // checkPattern allows what a namespace's name is made of, and a '*' at the

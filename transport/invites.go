@@ -90,7 +90,7 @@ func (i *Invites) Invite(o InviteOptions) (*Invite, error) {
 	if o.Grants.Read == nil && o.Grants.Write == nil {
 		o.Grants = AllNamespaces()
 	}
-	grants, err := o.Grants.normal()
+	grants, err := o.Grants.useful()
 	if err != nil {
 		return nil, err
 	}

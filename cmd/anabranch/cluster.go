@@ -110,7 +110,7 @@ func inviteCommand(g *globals) *cobra.Command {
 		Long: `Invite prints a token for 'join'. Whoever has it may use it: hand it over like a
 password. It is redeemed at this node while it serves, so it names the addresses
 of this node: those that it listens at, or --address.`,
-		Example: "  anabranch invite --valid 10m\n  anabranch invite --address hub.example:7600 --read 'models*' --write 'camera-*'",
+		Example: "  anabranch invite --valid 10m\n  anabranch invite --address hub.example:7600 --read 'models*' --read 'camera-*' --write 'camera-*'",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(args.Addresses) == 0 {
@@ -132,7 +132,7 @@ of this node: those that it listens at, or --address.`,
 	flags.StringArrayVar(&args.Addresses, "address", nil, "where this node can be reached, HOST:PORT; repeated")
 	flags.DurationVar(&args.Valid, "valid", 24*time.Hour, "how long the token is good")
 	flags.StringArrayVar(&args.Read, "read", nil, "a namespace that the node may read, or PREFIX*; repeated (default all)")
-	flags.StringArrayVar(&args.Write, "write", nil, "a namespace that the node may write, or PREFIX*; repeated (default all)")
+	flags.StringArrayVar(&args.Write, "write", nil, "a namespace that the node may write, which it must be able to read, or PREFIX*; repeated (default all that it may read)")
 	return cmd
 }
 
