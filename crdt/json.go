@@ -10,6 +10,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -55,8 +57,8 @@ const maxJSONDepth = 4 * MaxDepth
 
 // FromJSON returns the canonical value of a JSON text. Refused, with an error
 // that wraps ErrValue: what is not JSON, not UTF-8, nested deeper than
-// MaxDepth, has a key twice, an integer beyond 64 bits, or a misused mark (see
-// ToJSON).
+// MaxDepth, has a key twice, an integer beyond 64 bits, half of a surrogate pair
+// (RFC 8259, section 8.2), or a misused mark (see ToJSON).
 func FromJSON(text []byte) (Raw, error) {
 	if !utf8.Valid(text) {
 		return nil, fmt.Errorf("%w: JSON text that is not UTF-8", ErrValue)
@@ -64,6 +66,9 @@ func FromJSON(text []byte) (Raw, error) {
 	// The decoder's tokens alone would let some malformed text through.
 	if err := json.Unmarshal(text, new(json.RawMessage)); err != nil {
 		return nil, fmt.Errorf("%w: not JSON: %w", ErrValue, err)
+	}
+	if half := loneSurrogate(text); half != "" {
+		return nil, fmt.Errorf("%w: %s in a string is half of a pair, and no character", ErrValue, half)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -76,6 +81,42 @@ func FromJSON(text []byte) (Raw, error) {
 		return nil, fmt.Errorf("%w: %w", ErrValue, err)
 	}
 	return Canonical(b)
+}
+
+// loneSurrogate returns the first escape in a JSON text that is half of a
+// surrogate pair without the other half, or "". The decoder would put U+FFFD in
+// its place.
+func loneSurrogate(text []byte) string {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		first, ok := escapedUnit(text[i:])
+		second, two := escapedUnit(text[min(i+unitBytes, len(text)):])
+		switch {
+		case !ok:
+			i++ // the byte that is escaped
+		case !utf16.IsSurrogate(first):
+			i += unitBytes - 1
+		case !two || utf16.DecodeRune(first, second) == unicode.ReplacementChar:
+			return string(text[i : i+unitBytes])
+		default:
+			i += 2*unitBytes - 1
+		}
+	}
+	return ""
+}
+
+// unitBytes is the size of an escape such as \u00e9.
+const unitBytes = 6
+
+// escapedUnit returns the UTF-16 unit of the escape that text begins with.
+func escapedUnit(text []byte) (rune, bool) {
+	if len(text) < unitBytes || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	unit, err := strconv.ParseUint(string(text[2:unitBytes]), 16, 16)
+	return rune(unit), err == nil
 }
 
 // member is a member of a JSON object; objects are []member, so that none is
@@ -165,7 +206,7 @@ func appendJSONNumber(dst []byte, s string) ([]byte, error) {
 	if strings.ContainsAny(s, ".eE") {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
-			return nil, fmt.Errorf("number %s does not fit a 64-bit float", s)
+			return nil, fmt.Errorf("number %.40s does not fit a 64-bit float", s)
 		}
 		return AppendFloat(dst, f), nil
 	}
@@ -174,7 +215,7 @@ func appendJSONNumber(dst []byte, s string) ([]byte, error) {
 	}
 	u, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("integer %s does not fit 64 bits", s)
+		return nil, fmt.Errorf("integer %.40s does not fit 64 bits", s)
 	}
 	return AppendUint(dst, u), nil
 }

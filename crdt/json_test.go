@@ -97,7 +97,7 @@ func TestWhatIsNoValueInJSONIsRefused(t *testing.T) {
 		t.Errorf("as deep as allowed: %v", err)
 	}
 	for _, text := range []string{
-		"", " ", "nul", "{", "[1", "[1,]", "[1 2]", `{"a"}`, `{"a":}`, `{a:1}`, "1 2", "01", "+1", "NaN", "'x'", "\xff", "\"\xff\"", `"\x"`,
+		"", " ", "nul", "{", "[1", "[1,]", "[1 2]", `{"a"}`, `{"a":}`, `{a:1}`, "1 2", "01", "+1", "NaN", "'x'", "\xff", `"\ud800"`, `"\udc00"`, `"\ud800\ud800"`, `"\udc00\ud800"`, `["a\\","\uD83D"]`, `{"\ud83dx\ude00":1}`, "\"\xff\"", `"\x"`,
 		"18446744073709551616", "-9223372036854775809", "1e999",
 		`{"a":1,"a":2}`, `{"$map":[[1,2],[1,3]]}`,
 		nested(MaxDepth + 2), nested(9000), nested(20000), strings.Repeat(`{"$map":[[1,`, 200) + "1" + strings.Repeat("]]}", 200),

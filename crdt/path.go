@@ -79,7 +79,7 @@ func (p Path) Validate() error {
 		return fmt.Errorf("%w: %d parts, want 1 to %d", ErrPath, len(p), MaxPathParts)
 	}
 	if i := slices.Index(p, ""); i >= 0 {
-		return fmt.Errorf("%w %q: part %d is empty", ErrPath, p.String(), i+1)
+		return fmt.Errorf("%w %.100q: part %d is empty", ErrPath, p.String(), i+1)
 	}
 	return nil
 }

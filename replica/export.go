@@ -14,10 +14,13 @@ import (
 // An export is JSON text, an object a line. The first names the format; then
 // each tells what is at one path and of one type, by path and then by type:
 //
-//	{"anabranch":"export","version":1}
+//	{"anabranch":"export","version":2}
 //	{"namespace":"edge","path":"models/churn","type":"register","value":"v7"}
 //	{"namespace":"edge","path":"seen/cats","type":"counter","value":42}
 //	{"namespace":"edge","path":"labels","type":"set-add-wins","value":["a","b"]}
+//	{"anabranch":"end"}
+//
+// Without the last line it was cut. Version 1 had none.
 //
 // Values are as crdt.ToJSON writes them, and so is a path that is not UTF-8.
 // What a type's value is:
@@ -55,13 +58,23 @@ type exportRecord struct {
 	Expires int64  `json:"expires,omitempty"`
 }
 
-// exportHeader is the first line.
+// exportHeader is the first line, and the last, which has no version.
 type exportHeader struct {
 	Anabranch string `json:"anabranch"`
-	Version   int    `json:"version"`
+	Version   int    `json:"version,omitempty"`
 }
 
-const exportVersion = 1
+// The versions: the second ends with a line that says so. Import reads both.
+const (
+	exportOpenEnded = 1
+	exportVersion   = 2
+)
+
+// What the first and the last line are.
+const (
+	exportBegins = "export"
+	exportEnds   = "end"
+)
 
 // exportTypes are the types' names in exports, which are frozen.
 var exportTypes = [...]struct {
@@ -104,7 +117,7 @@ func (d *DB) Export(ctx context.Context, w io.Writer, namespaces ...string) erro
 	}
 	e := exporter{out: json.NewEncoder(w)}
 	e.out.SetEscapeHTML(false)
-	if err := e.out.Encode(exportHeader{"export", exportVersion}); err != nil {
+	if err := e.out.Encode(exportHeader{exportBegins, exportVersion}); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	for _, name := range namespaces {
@@ -118,6 +131,9 @@ func (d *DB) Export(ctx context.Context, w io.Writer, namespaces ...string) erro
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
+	}
+	if err := e.out.Encode(exportHeader{Anabranch: exportEnds}); err != nil {
+		return fmt.Errorf("export: %w", err)
 	}
 	return nil
 }

@@ -66,7 +66,17 @@ func (d *DB) Import(ctx context.Context, r io.Reader, o ImportOptions) (ImportRe
 	case err != nil:
 		return im.result, &ImportError{im.line + 1, err}
 	}
-	return im.result, im.commit(ctx)
+	switch {
+	case im.version > exportOpenEnded && im.ended == 0:
+		return im.result, &ImportError{im.line + 1, fmt.Errorf("%w: the last line of the export is missing: it was cut", ErrImport)}
+	case im.version == 0 && len(im.batch) == 0 && im.result.Transactions == 0:
+		return im.result, &ImportError{im.line + 1, fmt.Errorf("%w: there is nothing in it, not even the first line of an export", ErrImport)}
+	}
+	err := im.commit(ctx)
+	if err == nil && im.ended > 0 {
+		im.result.Lines = im.ended
+	}
+	return im.result, err
 }
 
 // importer collects lines until they make a transaction.
@@ -74,6 +84,8 @@ type importer struct {
 	db      *DB
 	options ImportOptions
 	line    int // the number of the last line read
+	version int // 0 without a first line that says so
+	ended   int // the line that says so, or 0
 	result  ImportResult
 
 	namespace string // that of the lines in batch
@@ -85,8 +97,17 @@ type importer struct {
 
 // read takes one line, and commits if that makes enough.
 func (im *importer) read(ctx context.Context, text []byte) error {
-	if len(bytes.TrimSpace(text)) == 0 || im.line == 1 && isHeader(text) {
-		return im.header(text)
+	switch h := readHeader(text); {
+	case len(bytes.TrimSpace(text)) == 0:
+		return nil
+	case im.line == 1 && h.Anabranch != "":
+		im.version = h.Version
+		return im.header(h)
+	case im.ended > 0:
+		return &ImportError{im.line, fmt.Errorf("%w: it is behind the end", ErrImport)}
+	case h.Anabranch == exportEnds:
+		im.ended = im.line
+		return nil
 	}
 	l, err := parseLine(text)
 	if err == nil && l.part > 1 && !l.continues(&im.last) {
@@ -112,24 +133,25 @@ func (im *importer) read(ctx context.Context, text []byte) error {
 	return nil
 }
 
-// isHeader reports whether a first line is meant to name a format.
-func isHeader(text []byte) bool {
-	var h exportHeader
-	return json.Unmarshal(text, &h) == nil && h.Anabranch != ""
+// maxHeaderBytes is far more than a first or last line takes.
+const maxHeaderBytes = 256
+
+// readHeader reads a first or last line; any other has no word in it.
+func readHeader(text []byte) (h exportHeader) {
+	if len(text) > maxHeaderBytes || !bytes.Contains(text, []byte("anabranch")) {
+		return h // most are, and need not be read twice
+	}
+	if err := json.Unmarshal(text, &h); err != nil {
+		return exportHeader{}
+	}
+	return h
 }
 
 // header checks the line that names the format, which may be missing.
-func (im *importer) header(text []byte) error {
-	var h exportHeader
-	if len(bytes.TrimSpace(text)) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(text, &h); err != nil {
-		return &ImportError{im.line, fmt.Errorf("%w: %w", ErrImport, err)}
-	}
-	if h.Anabranch != "export" || h.Version != exportVersion {
-		return &ImportError{im.line, fmt.Errorf("%w: format %q of version %d, this release reads %q of version %d",
-			ErrImport, h.Anabranch, h.Version, "export", exportVersion)}
+func (im *importer) header(h exportHeader) error {
+	if h.Anabranch != exportBegins || h.Version < exportOpenEnded || h.Version > exportVersion {
+		return &ImportError{im.line, fmt.Errorf("%w: format %q of version %d, this release reads %q up to version %d",
+			ErrImport, h.Anabranch, h.Version, exportBegins, exportVersion)}
 	}
 	return nil
 }

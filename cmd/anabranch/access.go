@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -56,9 +58,32 @@ func valueTexts(v json.RawMessage) (text, raw string, err error) {
 func parseValue(text string) (crdt.Raw, error) {
 	v, err := crdt.FromJSON([]byte(text))
 	if err != nil {
-		return nil, usagef("value %q: %w (a string needs quotes: '\"%s\"')", text, err, text)
+		return nil, usagef("value %s: %w%s", cited(text), err, quotesHint(text))
 	}
 	return v, nil
+}
+
+// quotesHint says how to write a word that was meant as a string; "" if what
+// is there was begun as something else.
+func quotesHint(text string) string {
+	if text == "" || len(text) > maxQuoted || strings.ContainsAny(text, `'"\[]{}`) ||
+		text[0] == '-' || text[0] >= '0' && text[0] <= '9' || strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return ""
+	}
+	return fmt.Sprintf(` (a string needs quotes: '"%s"')`, text)
+}
+
+// maxQuoted is how many bytes of what a person gave an error shows: enough to
+// know it by.
+const maxQuoted = 60
+
+// cited returns text in quotes, for an error, and cut if it is long.
+func cited(text string) string {
+	if len(text) <= maxQuoted {
+		return strconv.Quote(text)
+	}
+	head := strings.ToValidUTF8(text[:maxQuoted], "")
+	return fmt.Sprintf("%q... (%d bytes)", head, len(text))
 }
 
 // runValue calls a verb that answers with value rows, and prints them.

@@ -18,16 +18,16 @@ type address struct {
 func parseAddress(s string) (address, error) {
 	ns, path, ok := strings.Cut(s, "/")
 	if !ok {
-		return address{}, usagef("address %q: want NAMESPACE/PATH", s)
+		return address{}, usagef("address %s: want NAMESPACE/PATH", cited(s))
 	}
 	if ns == "" {
-		return address{}, usagef("address %q: the namespace is empty", s)
+		return address{}, usagef("address %s: the namespace is empty", cited(s))
 	}
 	if !utf8.ValidString(s) {
-		return address{}, usagef("address %q: not UTF-8", s)
+		return address{}, usagef("address %s: not UTF-8", cited(s))
 	}
 	if _, err := crdt.ParsePath(path); err != nil {
-		return address{}, usagef("address %q: %w", s, err)
+		return address{}, usagef("address %s: %w", cited(s), err)
 	}
 	return address{Namespace: ns, Path: path}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -148,6 +149,9 @@ func runInvite(_ context.Context, db *replica.DB, args inviteArgs, out emit) err
 		grants.Write = args.Write
 	}
 	token, expires, err := db.Invite(replica.InviteOptions{Addresses: args.Addresses, Valid: args.Valid, Grants: grants})
+	if errors.Is(err, transport.ErrCredential) {
+		return usagef("--read and --write: %w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -188,7 +192,7 @@ func runRevoke(_ context.Context, db *replica.DB, args revokeArgs, _ emit) error
 func parseNode(s string) (n crdt.NodeID, err error) {
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b) != len(n) {
-		return n, usagef("node %q: want %d hex digits", s, 2*len(n))
+		return n, usagef("node %s: want %d hex digits", cited(s), 2*len(n))
 	}
 	return crdt.NodeID(b), nil
 }

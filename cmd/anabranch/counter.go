@@ -45,7 +45,7 @@ func counterAdd(g *globals) *cobra.Command {
 			delta := int64(1)
 			if len(args) == 2 {
 				if delta, err = strconv.ParseInt(args[1], 10, 64); err != nil {
-					return usagef("amount %q: not a 64-bit integer", args[1])
+					return usagef("amount %s: not a 64-bit integer", cited(args[1]))
 				}
 			}
 			return runValue(cmd, g, "counter add", counterArgs{at, delta})

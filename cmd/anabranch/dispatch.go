@@ -55,7 +55,7 @@ func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader,
 		if err == nil || !errors.Is(err, errNoDaemon) {
 			return err
 		}
-		if _, err := os.Stat(filepath.Join(g.dir, "FORMAT")); err != nil {
+		if vacant(g.dir) {
 			return missingf("no database in %s (make one with 'anabranch init --dir %s')", g.dir, g.dir)
 		}
 		db, err = replica.Open(g.dir, replica.Options{})
@@ -76,6 +76,18 @@ func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader,
 		return each(raw)
 	})
 	return errors.Join(err, db.Close())
+}
+
+// vacant reports whether a directory holds nothing of a database. One without
+// its FORMAT may: what is wrong with that, opening it says.
+func vacant(dir string) bool {
+	for _, name := range []string{"FORMAT", "REPAIR"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return false
+		}
+	}
+	data, err := os.ReadDir(filepath.Join(dir, "data"))
+	return err != nil || len(data) == 0
 }
 
 // awaitDaemon returns nil once a daemon serves the directory, for verbs that

@@ -57,7 +57,7 @@ func flagVerb(g *globals, name string, cmd *cobra.Command, quiet bool) *cobra.Co
 	var policy string
 	var life lifetime
 	cmd = addressCommand(g, name, cmd, func(cmd *cobra.Command, g *globals, name string, at address) error {
-		if err := life.check(); err != nil {
+		if err := life.check(cmd); err != nil {
 			return err
 		}
 		if quiet {

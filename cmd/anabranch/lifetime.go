@@ -20,8 +20,8 @@ func (l *lifetime) flag(cmd *cobra.Command) {
 }
 
 // check refuses what cannot be a lifetime.
-func (l *lifetime) check() error {
-	if l.TTL != 0 && l.TTL < time.Millisecond {
+func (l *lifetime) check(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("ttl") && l.TTL < time.Millisecond {
 		return usagef("--ttl %s: want at least 1ms", l.TTL)
 	}
 	return nil
@@ -35,12 +35,16 @@ func (l *lifetime) in(tx *replica.Tx) crdt.Tx {
 	return tx.Expiring(l.TTL)
 }
 
+// lastExpiry is the last moment that RFC 3339 has a word for; a value may be
+// meant to stay some centuries longer.
+var lastExpiry = time.Date(9999, 12, 31, 23, 59, 59, int(999*time.Millisecond), time.UTC)
+
 // expiresAt returns when something expires, nil for never.
 func expiresAt(millis int64) *time.Time {
 	if millis == 0 {
 		return nil
 	}
-	at := time.UnixMilli(millis).UTC()
+	at := time.UnixMilli(min(millis, lastExpiry.UnixMilli())).UTC()
 	return &at
 }
 
@@ -58,7 +62,7 @@ func valueCommand(g *globals, name string, cmd *cobra.Command, run func(*cobra.C
 		if err != nil {
 			return err
 		}
-		if err := life.check(); err != nil {
+		if err := life.check(cmd); err != nil {
 			return err
 		}
 		return run(cmd, g, name, valueArgs{at, value, life})

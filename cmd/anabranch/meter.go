@@ -3,7 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
+	"math/big"
+	"regexp"
 	"strings"
 	"time"
 
@@ -58,19 +59,21 @@ func (a meterArgs) meter() (*replica.Meter, error) {
 	return o, err
 }
 
-// parseBytes reads a number of bytes: in units of 1,024 with K, M or G behind.
+// byteNumber is how a number of bytes is written.
+var byteNumber = regexp.MustCompile(`^([0-9]{1,19}(?:\.[0-9]{1,9})?) ?(?:([KMG])(?:i?B)?|B)?$`)
+
+// parseBytes reads a number of bytes: in units of 1,024 with K, M or G behind,
+// or as 'status' prints it.
 func parseBytes(text string) (uint64, error) {
-	digits, shift := text, 0
-	for i, unit := range []string{"K", "M", "G"} {
-		if d, ok := strings.CutSuffix(text, unit); ok {
-			digits, shift = d, 10*(i+1)
+	if m := byteNumber.FindStringSubmatch(text); m != nil {
+		n, _ := new(big.Rat).SetString(m[1])
+		n.Mul(n, new(big.Rat).SetInt64(map[string]int64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[m[2]]))
+		whole := new(big.Int).Quo(n.Num(), n.Denom())
+		if whole.Sign() > 0 && whole.IsInt64() {
+			return whole.Uint64(), nil
 		}
 	}
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || n == 0 || n > 1<<63>>shift {
-		return 0, usagef("%q: want a number of bytes, such as 500000, 64K, 50M or 2G", text)
-	}
-	return n << shift, nil
+	return 0, usagef("%s: want a number of bytes, such as 500000, 64K, 1.5M or 2GiB", cited(text))
 }
 
 func meterRowOf(m *replica.MeterStatus) *meterRow {

@@ -92,6 +92,9 @@ func runNamespacePriority(_ context.Context, db *replica.DB, args priorityArgs, 
 		return setPriority(db, args)
 	}
 	p, err := db.Priority(args.Namespace)
+	if err == nil && p == replica.PriorityNormal { // nothing was set: is there such a namespace at all?
+		_, err = db.Lookup(args.Namespace)
+	}
 	if err != nil {
 		return err
 	}

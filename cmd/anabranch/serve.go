@@ -44,6 +44,9 @@ It prints one line, "serving ...", once it takes links and verbs.`,
 		Example: "  anabranch serve --dir ./hub --listen :7600 --namespace edge\n  anabranch serve --dir ./camera --peer hub.example:7600 --namespace edge",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if args.retention <= 0 {
+				return usagef("--retention %v: removals must be kept for some time", args.retention)
+			}
 			return serve(cmd, g, args)
 		},
 	}

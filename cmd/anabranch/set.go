@@ -75,7 +75,7 @@ func setElements(g *globals, name string, cmd *cobra.Command) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := life.check(); err != nil {
+		if err := life.check(cmd); err != nil {
 			return err
 		}
 		request := setArgs{address: at, Policy: policy, lifetime: life}

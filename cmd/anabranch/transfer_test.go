@@ -12,10 +12,11 @@ import (
 func TestLongImports(t *testing.T) {
 	const many = 20000
 	var long strings.Builder
-	long.WriteString(`{"anabranch":"export","version":1}` + "\n")
+	long.WriteString(`{"anabranch":"export","version":2}` + "\n")
 	for i := range many {
 		fmt.Fprintf(&long, `{"namespace":"edge","path":"item/%05d","type":"register","value":%d}`+"\n", i, i)
 	}
+	long.WriteString(`{"anabranch":"end"}` + "\n")
 	head, rest, _ := strings.Cut(long.String(), "\n")
 	bad := head + "\n" + `{"namespace":"edge","path":"x","type":"register","value":}` + "\n" + rest
 	for _, served := range []bool{false, true} {
@@ -39,7 +40,7 @@ func TestLongImports(t *testing.T) {
 				t.Errorf("of a bad second line came %q", got)
 			}
 			r := runIn(dir, long.String(), "import")
-			if want := fmt.Sprintf("%d lines", many+1); r.code != exitOK || !strings.HasPrefix(r.stdout, want) {
+			if want := fmt.Sprintf("%d lines", many+2); r.code != exitOK || !strings.HasPrefix(r.stdout, want) {
 				t.Fatalf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 			}
 			if got := do(t, dir, "export", "edge"); got != long.String() {

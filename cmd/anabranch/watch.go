@@ -115,7 +115,7 @@ func (a watchArgs) options() (o replica.WatchOptions, err error) {
 	}
 	if a.Cursor != "" {
 		if o.Cursor, err = base64.RawURLEncoding.DecodeString(a.Cursor); err != nil {
-			return o, usagef("cursor %q: it is no cursor, or was cut", a.Cursor)
+			return o, usagef("cursor %s: it is no cursor, or was cut", cited(a.Cursor))
 		}
 	}
 	return o, nil
