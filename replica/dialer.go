@@ -60,6 +60,10 @@ func (m *mesh) hangUp(address string) bool {
 	delete(m.dialers, address)
 	d.cancel()
 	at := d.met()
+	if at.node.IsZero() { // its link was one too many: who is there dialed us
+		m.dismiss(m.book.at(address))
+		return true
+	}
 	m.book.remove(at.node, true)
 	for _, l := range m.links {
 		if l.remote() == at {
