@@ -87,7 +87,7 @@ func serveCmd(ts *testscript.TestScript, args []string) {
 	ts.Setenv(args[0], d.address)
 }
 
-func stopCmd(ts *testscript.TestScript, args []string) {
+func haltCmd(ts *testscript.TestScript, args []string) {
 	d := daemonsOf(ts)[args[0]]
 	if d == nil {
 		ts.Fatalf("%s has no daemon", args[0])
@@ -98,7 +98,7 @@ func stopCmd(ts *testscript.TestScript, args []string) {
 
 func restartCmd(ts *testscript.TestScript, args []string) {
 	if d := daemonsOf(ts)[args[0]]; d != nil {
-		stopCmd(ts, args[:1])
+		haltCmd(ts, args[:1])
 		serveCmd(ts, append(args[:1:1], d.flags...))
 	}
 }

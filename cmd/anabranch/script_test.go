@@ -32,7 +32,7 @@ const patience = time.Minute
 //	apart [@DIR] ARG...            ab, for what a daemon rightly answers otherwise
 //	until REGEXP [@DIR] ARG...     repeat it until it exits with 0 and prints a match
 //	serve DIR [FLAG]...            start a daemon, and put its address into $DIR
-//	stop DIR                       end it
+//	halt DIR                       end it (testscript's own stop ends the script)
 //	restart DIR                    both, if it runs
 //	same FILE...                   all files hold the same
 //	keep VAR REGEXP                put the first group of the last match in stdout into $VAR
@@ -65,7 +65,7 @@ func (s *scripts) run(t *testing.T) {
 			"apart":   positive(s.apart),
 			"until":   positive(until),
 			"serve":   positive(serveCmd),
-			"stop":    positive(stopCmd),
+			"halt":    positive(haltCmd),
 			"restart": positive(restartCmd),
 			"same":    positive(same),
 			"keep":    positive(keep),
@@ -134,10 +134,8 @@ func (s *scripts) apart(ts *testscript.TestScript, args []string) {
 
 // invoke runs a script's command line, and shows the script what it printed.
 func invoke(ts *testscript.TestScript, args []string) result {
-	dir, stdin := "node", ""
-	if name, ok := strings.CutPrefix(args[0], "@"); ok {
-		dir, args = name, args[1:]
-	}
+	stdin := ""
+	dir, args := inDir(args)
 	if last := len(args) - 1; last >= 0 && strings.HasPrefix(args[last], "<") {
 		stdin, args = ts.ReadFile(args[last][1:]), args[:last]
 	}
@@ -147,13 +145,22 @@ func invoke(ts *testscript.TestScript, args []string) result {
 	return r
 }
 
+// inDir takes the directory that a command line is meant for off it.
+func inDir(args []string) (dir string, rest []string) {
+	if name, ok := strings.CutPrefix(args[0], "@"); ok {
+		return name, args[1:]
+	}
+	return "node", args
+}
+
 func until(ts *testscript.TestScript, args []string) {
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
+	dir, args := inDir(args[1:])
 	tick, end := time.NewTicker(5*time.Millisecond), time.After(patience)
 	defer tick.Stop()
 	for {
-		r := runIn(ts.MkAbs(strings.TrimPrefix(args[1], "@")), "", args[2:]...)
+		r := runIn(ts.MkAbs(dir), "", args...)
 		if r.code == exitOK && want.MatchString(r.stdout) {
 			fmt.Fprint(ts.Stdout(), r.stdout)
 			return
