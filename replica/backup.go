@@ -10,8 +10,8 @@ import (
 )
 
 // Backup writes all that the database holds at one moment to w, while it goes
-// on: every namespace with its history, and what it knows of its peers. No
-// private key is in it, nor an invite. It ends early with the error of ctx or
+// on: every namespace with its history, what it knows of its peers, and the
+// certificates of its node and cluster. No private key is in it, nor an invite. It ends early with the error of ctx or
 // of w, or ErrClosed, and what was written then is not a whole backup: Restore
 // will say so.
 func (d *DB) Backup(ctx context.Context, w io.Writer) error {
@@ -25,9 +25,10 @@ func (d *DB) Backup(ctx context.Context, w io.Writer) error {
 
 // Restore puts what Backup wrote into dir, which is made if it is not there;
 // nobody may have it open (ErrInUse), and it may hold no namespace
-// (ErrNotEmpty). The node of dir stays who it is: with the key of the device
-// that was backed up it goes on as that one, without a key it is a new node,
-// for Init or Join. Either way it writes as a new writer: the device may still
+// (ErrNotEmpty). The node of dir stays who it is: with the node.key of the device
+// that was backed up it goes on as that one, a member of its cluster, and with
+// its authority.key as the one that invites and revokes; without a key it is a
+// new node, for Init or Join. Either way it writes as a new writer: the device may still
 // run, and the backup may be restored many times; nothing is lost, and each is
 // a branch. Before Restore returns nil, all was checked. If it fails or is cut
 // off, Open answers with ErrRestoring until a Restore ended well. Errors are

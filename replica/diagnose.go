@@ -35,7 +35,13 @@ func Diagnose(ctx context.Context, dir string) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = store.Examine(dir, store.Options{}, func(s *store.Store) error {
+	parted := ""
+	err = store.Examine(dir, store.Options{}, func(s *store.Store) (err error) {
+		if self.member == nil {
+			if self.member, parted, err = membershipIn(dir, s, self.node); err != nil {
+				return err
+			}
+		}
 		for _, name := range s.Namespaces() {
 			ns, err := s.Namespace(name)
 			if err != nil {
@@ -52,7 +58,7 @@ func Diagnose(ctx context.Context, dir string) ([]Finding, error) {
 		return nil, fmt.Errorf("diagnose %s: %w", dir, err)
 	}
 	found = append([]Finding{storeFinding(err)}, found...)
-	return append(found, deviceFindings(dir, self.member, time.Now())...), nil
+	return append(found, deviceFindings(dir, self.member, parted, time.Now())...), nil
 }
 
 // loadSelfAlone is loadSelf, but makes no key.
@@ -66,7 +72,7 @@ func loadSelfAlone(dir string) (self, error) {
 	}
 	key, err := transport.LoadKey(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return self{}, nil // that of a store that was restored, and not yet joined
+		return self{}, transport.CheckKeyless(dir) // that of a store that was restored, and not yet joined
 	}
 	if err != nil {
 		return self{}, err
@@ -106,7 +112,7 @@ func (d *DB) Diagnose(ctx context.Context) ([]Finding, error) {
 			"have the device call DB.Renew when it is resumed, or restart its process"))
 	}
 	found = append(found, skewFindings(status.Notices)...)
-	return append(found, deviceFindings(d.dir, d.identity, d.options.Now())...), nil
+	return append(found, deviceFindings(d.dir, d.identity, d.parted, d.options.Now())...), nil
 }
 
 func problem(subject, text, advice string) Finding {
@@ -189,7 +195,7 @@ const leastRoom = 64 << 20
 // buildYear is a year that no device's clock can be right before.
 const buildYear = 2025
 
-func deviceFindings(dir string, id *transport.Identity, now time.Time) (found []Finding) {
+func deviceFindings(dir string, id *transport.Identity, parted string, now time.Time) (found []Finding) {
 	if usage, err := vfs.Default.GetDiskUsage(dir); err == nil {
 		f := Finding{Subject: "disk", Text: fmt.Sprintf("%d MiB are free", usage.AvailBytes>>20)}
 		if usage.AvailBytes < leastRoom {
@@ -200,6 +206,9 @@ func deviceFindings(dir string, id *transport.Identity, now time.Time) (found []
 	if now.Year() < buildYear {
 		found = append(found, problem("clock", fmt.Sprintf("it says %s", now.UTC().Format(time.RFC3339)),
 			"set it: merges stay right, but this device's concurrent writes lose, and nothing is collected in time"))
+	}
+	if parted != "" {
+		return append(found, problem("membership", "a member of no cluster: nothing is synced; "+parted, "run 'anabranch join' with a new invite, or 'anabranch init' where the authority.key is"))
 	}
 	if id == nil {
 		return append(found, Finding{Subject: "membership", Text: "a member of no cluster: nothing is synced"})

@@ -19,7 +19,7 @@ type self struct {
 }
 
 // loadSelf returns the node of the options, or that of the directory, which
-// gets a key of its own if it has none. Keys are files of the operating
+// gets a key of its own if it has none, and no certificate of another. Keys are files of the operating
 // system only, so on any other filesystem the node is a new one.
 func loadSelf(dir string, o Options) (self, error) {
 	if o.Identity != nil {

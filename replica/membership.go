@@ -40,7 +40,8 @@ type Member struct {
 }
 
 // Init makes a cluster, of which the node in dir is the first member and
-// keeps the authority. The directory is made if it is not there; what a
+// keeps the authority; with the authority of a cluster in dir, the node becomes
+// a member of that one. The directory is made if it is not there; what a
 // standalone database has in it stays. ErrMember says that it is in a cluster
 // already.
 func Init(dir string) (Member, error) {
@@ -56,7 +57,8 @@ func Init(dir string) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("init %s: %w", dir, err)
 	}
-	// A power cut may have left an authority without a member.
+	// A power cut may have left an authority without a member, or its operator
+	// put it there.
 	authority, err := transport.LoadAuthority(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if authority, err = transport.NewAuthority(nil); err == nil {
@@ -114,7 +116,7 @@ func Join(ctx context.Context, dir, token string) (Member, error) {
 // ErrNoCluster.
 func (d *DB) Cluster() (transport.ClusterID, error) {
 	if d.identity == nil {
-		return transport.ClusterID{}, fmt.Errorf("%s: %w", d.dir, ErrNoCluster)
+		return transport.ClusterID{}, d.noCluster()
 	}
 	return d.identity.Cluster().ID(), nil
 }

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -22,6 +21,9 @@ type membership struct {
 	invites   *transport.Invites   // nil with it
 	mesh      *mesh                // nil: without a network
 	entered   chan struct{}        // closed once mesh is set
+
+	// parted says that the store was a member's, and this node is none.
+	parted string
 }
 
 // mayWrite returns an error that wraps ErrNotGranted if this node is a member
@@ -43,9 +45,12 @@ func (d *DB) mayWrite(namespace string) error {
 // enterCluster reads what a member knows of its cluster, and starts to sync if
 // the options ask for it.
 func (d *DB) enterCluster() error {
+	if err := d.keepMembership(); err != nil {
+		return err
+	}
 	if d.identity == nil {
 		if d.options.wantsNetwork() {
-			return fmt.Errorf("%s: %w: make one (Init, 'anabranch init'), or accept an invite (Join, 'anabranch join')", d.dir, ErrNoCluster)
+			return d.noCluster()
 		}
 		return nil
 	}

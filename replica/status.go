@@ -13,6 +13,9 @@ type Status struct {
 	// Node is the node's id, and Dir its directory.
 	Node crdt.NodeID
 	Dir  string
+	// Parted is "", or says that the store was a member's of a cluster, and
+	// this node is a member of none: its certificates are missing.
+	Parted string
 	// Health is nil, or the fault that keeps the database from writing.
 	Health error
 	// DiskBytes is how much the directory's tables and logs take.
@@ -102,7 +105,7 @@ func (d *DB) Status() (Status, error) {
 	}
 	defer d.gate.leave()
 	s := Status{
-		Node: d.node, Dir: d.dir,
+		Node: d.node, Dir: d.dir, Parted: d.parted,
 		Health: d.store.Health(), DiskBytes: d.store.DiskBytes(),
 		OpenViews: len(d.tracked()), Twins: int(d.twins.Load()),
 	}

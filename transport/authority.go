@@ -31,7 +31,8 @@ func forever() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UT
 // is no reason to lock it out.
 func always() time.Time { return time.Unix(0, 0).UTC() }
 
-// NewAuthority makes a cluster. A nil key means a random one.
+// NewAuthority makes a cluster. A nil key means a random one. Equal keys give
+// equal certificates.
 func NewAuthority(key ed25519.PrivateKey) (*Authority, error) {
 	key, err := keyOrRandom(key)
 	if err != nil {

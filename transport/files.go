@@ -50,16 +50,30 @@ func SaveKey(dir string, key ed25519.PrivateKey) error {
 	return writeKey(filepath.Join(dir, nodeKeyFile), key)
 }
 
-// LoadOrMakeKey reads the node's key in dir, or makes one if there is none.
+// LoadOrMakeKey reads the node's key in dir, or makes one if there is none. It
+// errs with ErrFile where the node's certificate is there, and its key is not.
 func LoadOrMakeKey(dir string) (ed25519.PrivateKey, error) {
 	key, err := LoadKey(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
+	if err := CheckKeyless(dir); err != nil {
+		return nil, err
+	}
 	if key, err = NewKey(); err != nil {
 		return nil, err
 	}
 	return key, SaveKey(dir, key)
+}
+
+// CheckKeyless errs with ErrFile if the certificate of a node is in dir, which
+// has no key: with a new one it would be another node than it says.
+func CheckKeyless(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, nodeCertFile)); err != nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s is missing, and %s is here: put that node's key back, or remove the certificate to go on as a new node",
+		ErrFile, filepath.Join(dir, nodeKeyFile), nodeCertFile)
 }
 
 // LoadIdentity reads a member's identity from dir, and verifies that its
@@ -114,8 +128,9 @@ func saveCluster(dir string, c *Cluster) error {
 	return nil
 }
 
-// LoadAuthority reads the cluster's authority from dir. It errs with
-// fs.ErrNotExist where it is not kept.
+// LoadAuthority reads the cluster's authority from dir. Its certificate is made
+// again from the key where it is missing. It errs with fs.ErrNotExist where the
+// authority is not kept.
 func LoadAuthority(dir string) (*Authority, error) {
 	path := filepath.Join(dir, authorityKeyFile)
 	key, err := readKey(path)
@@ -123,6 +138,9 @@ func LoadAuthority(dir string) (*Authority, error) {
 		return nil, err
 	}
 	der, err := readPEM(filepath.Join(dir, clusterCertFile), certBlock)
+	if errors.Is(err, fs.ErrNotExist) {
+		return NewAuthority(key)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,8 @@ func backupCommand(g *globals) *cobra.Command {
 		Long: `Backup writes every namespace, with its history, as it is at one moment, while the
 daemon goes on. The file appears when it is whole and on disk, in the place of one
 that has its name; '-' is standard output. No private key is in it: keep node.key,
-and authority.key where it is, apart. It is not compressed.`,
+and the authority.key of the node that has it, apart. With them the backup is that
+node again (see 'restore'). It is not compressed.`,
 		Example: "  anabranch backup edge.backup\n  anabranch backup - | zstd > edge.backup.zst",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -86,8 +87,9 @@ func restoreCommand(g *globals) *cobra.Command {
 		Short: "Put a backup into a directory that holds no namespace",
 		Long: `Restore puts what 'backup' wrote into the directory, checks all of it, and leaves
 it to 'serve'; '-' is standard input. The directory is made if it is not there.
-With the node.key of the device that was backed up it goes on as that device;
-without a key it is a new node, for 'join'. The device may still run, and a backup
+With the node.key of the device that was backed up in the directory, before or
+after, it goes on as that device, a member of its cluster; with its authority.key
+too, it invites and revokes. Without a key it is a new node, for 'join'. The device may still run, and a backup
 may be restored many times: each goes on as a branch, and they merge when they meet.
 A restore that was cut off can only be begun again.`,
 		Example: "  anabranch restore --dir ./camera edge.backup\n  zstd -d < edge.backup.zst | anabranch restore --dir ./camera -",

@@ -53,7 +53,8 @@ func initCommand(g *globals) *cobra.Command {
 		Short: "Make a cluster, with this directory's node as its first member",
 		Long: `Init makes a cluster and keeps its authority in the directory (authority.key): the
 key that makes other nodes members ('invite', 'join') and ends their membership
-('revoke'). What the directory holds already stays.`,
+('revoke'). With the authority.key of a cluster in the directory, the node becomes a
+member of that cluster instead. What the directory holds already stays.`,
 		Example: "  anabranch init --dir ./hub",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -20,9 +20,11 @@ func statusHandlers() map[string]handler {
 
 type (
 	statusRow struct {
-		Node      string `json:"node"`
-		Dir       string `json:"dir"`
-		Cluster   string `json:"cluster,omitempty"`
+		Node    string `json:"node"`
+		Dir     string `json:"dir"`
+		Cluster string `json:"cluster,omitempty"`
+		// Parted says why there is no cluster, where there was one.
+		Parted    string `json:"parted,omitempty"`
 		Listen    string `json:"listen,omitempty"`
 		Offline   bool   `json:"offline"`
 		Health    string `json:"health"`
@@ -108,7 +110,7 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 	out := cmd.OutOrStdout()
 	p := newPrinter(out, outputTable)
 	for _, line := range [][2]string{
-		{"node", r.Node}, {"cluster", orNone(r.Cluster)}, {"directory", r.Dir},
+		{"node", r.Node}, {"cluster", r.cluster()}, {"directory", r.Dir},
 		{"listening at", orNone(r.Listen)}, {"offline", strconv.FormatBool(r.Offline)},
 		{"health", r.Health}, {"on disk", byteCount(r.DiskBytes)},
 		{"handshakes", fmt.Sprintf("%d at most at a time, %d refused", r.Admission.MostHandshakes, r.Admission.Refused)},
@@ -150,6 +152,14 @@ func printStatus(cmd *cobra.Command, g *globals, r statusRow) error {
 			c.Node[:8], c.Instances)
 	}
 	return printSaid(out, r)
+}
+
+// cluster returns the cluster for people to read.
+func (r *statusRow) cluster() string {
+	if r.Parted != "" {
+		return "none: " + r.Parted
+	}
+	return orNone(r.Cluster)
 }
 
 func orNone(s string) string {
@@ -232,7 +242,7 @@ func runStatus(ctx context.Context, db *replica.DB, args statusArgs, out emit) e
 		return err
 	}
 	row := statusRow{
-		Node: s.Node.String(), Dir: s.Dir, Listen: s.Listen, Offline: s.Offline, Health: "good",
+		Node: s.Node.String(), Parted: s.Parted, Dir: s.Dir, Listen: s.Listen, Offline: s.Offline, Health: "good",
 		DiskBytes: s.DiskBytes, Sent: s.Traffic.BytesSent, Received: s.Traffic.BytesReceived,
 		Clock:      clockRowOf(s.Clock),
 		Namespaces: []namespaceStatusRow{}, Peers: []peerRow{}, Twins: s.Twins, Notices: []noticeRow{},
