@@ -218,7 +218,7 @@ func TestAClosedDatabaseSaysSo(t *testing.T) {
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	for _, o := range []Options{
 		{MaxSkew: -1}, {BufferedSync: -1}, {CacheBytes: -1}, {MemTableBytes: -1},
-		{Peers: []string{"host:1", ""}},
+		{Peers: []string{"host:1", ""}}, {Peers: []string{"host:abc"}},
 	} {
 		o.FS = vfs.NewMem()
 		_, err := Open("db", o)

@@ -3,9 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"time"
 
@@ -274,12 +272,4 @@ func (m *mesh) linked(d *dialer) (linked, stray bool) {
 func (l *link) doubted() bool {
 	d, ok := l.conn.(transport.Doubtful)
 	return ok && d.Doubted()
-}
-
-// checkAddress refuses what cannot be dialed.
-func checkAddress(address string) error {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return fmt.Errorf("%w: address %q: want HOST:PORT", ErrOptions, address)
-	}
-	return nil
 }

@@ -231,9 +231,9 @@ const peersKey = "peers"
 // AddPeer keeps a link with the node at address, HOST:PORT, from now on and
 // after every restart with a network: a database that is opened without
 // Options.Listen, Peers and Network keeps no links. To add a peer twice does
-// nothing.
+// nothing. ErrOptions says that nobody can be at address, or only this node.
 func (d *DB) AddPeer(address string) error {
-	if err := checkAddress(address); err != nil {
+	if err := d.checkPeer(address); err != nil {
 		return err
 	}
 	err := d.changePeers(func(peers []string) []string {

@@ -159,7 +159,7 @@ type PeerOptions struct {
 // AddPeerWith is AddPeer with options, which take the place of those that the
 // peer had. A link that is up is closed, and made again with them.
 func (d *DB) AddPeerWith(address string, o PeerOptions) error {
-	if err := checkAddress(address); err != nil {
+	if err := d.checkPeer(address); err != nil {
 		return err
 	}
 	if err := d.setMeter(address, o.Meter); err != nil {

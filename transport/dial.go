@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -18,11 +19,24 @@ func (q *QUIC) Dial(ctx context.Context, addr string) (Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dial %q: %w", addr, err)
 	}
+	if addrs = q.within(addrs); len(addrs) == 0 {
+		return nil, fmt.Errorf("dial %s: %w: this node listens at %s, from where it reaches this machine only", addr, ErrUnreachable, q.Addr())
+	}
 	l, err := q.dial(ctx, addrs)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	return l, nil
+}
+
+// within returns the addresses that can be reached from where this node
+// listens: the kernel sends nothing from a loopback address to another machine.
+func (q *QUIC) within(addrs []*net.UDPAddr) []*net.UDPAddr {
+	own, ok := q.transport.Conn.LocalAddr().(*net.UDPAddr)
+	if !ok || !own.IP.IsLoopback() {
+		return addrs
+	}
+	return slices.DeleteFunc(addrs, func(a *net.UDPAddr) bool { return !a.IP.IsLoopback() && !a.IP.IsUnspecified() })
 }
 
 // dial makes a link with whoever answers first.
