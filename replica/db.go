@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport"
@@ -71,6 +73,12 @@ func Open(dir string, options Options) (*DB, error) {
 		names:      map[string]*Namespace{},
 		views:      map[*View]struct{}{},
 		notices:    notices{now: options.Now},
+	}
+	if dir == "" && options.FS == vfs.Default {
+		return nil, fmt.Errorf("%w: the directory has no name", ErrOptions)
+	}
+	if err := store.Probe(options.FS, dir); err != nil { // before it gets a key
+		return nil, err
 	}
 	d.clocks = newClocks(d.ran, d.now, options.MaxSkew, d.clockChanged)
 	self, err := loadSelf(dir, options)

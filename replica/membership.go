@@ -85,6 +85,9 @@ func Init(dir string) (Member, error) {
 // directory may ask again, should the answer have been lost. Errors are
 // ErrMember, and those of transport.Join.
 func Join(ctx context.Context, dir, token string) (Member, error) {
+	if _, err := transport.ParseToken(token); err != nil {
+		return Member{}, err
+	}
 	db, err := Open(dir, Options{})
 	if err != nil {
 		return Member{}, err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -25,10 +26,10 @@ func backup(t testing.TB, s *store.Store) []byte {
 	return b.Bytes()
 }
 
-// restore restores on a disk.
+// restore restores on a disk, from what can be read once.
 func restore(t testing.TB, b []byte, disk vfs.FS) error {
 	t.Helper()
-	return store.Restore(t.Context(), "db", bytes.NewReader(b), store.Options{FS: disk})
+	return store.Restore(t.Context(), "db", io.MultiReader(bytes.NewReader(b)), store.Options{FS: disk})
 }
 
 func pairs(t testing.TB, s *store.Store) (lines []string) {
@@ -165,6 +166,28 @@ func TestOnlyWholeBackupsAreRestored(t *testing.T) {
 	}
 	check("something behind it", append(bytes.Clone(b), 0), store.ErrBackup)
 	check("newer", append([]byte("anabranch backup 2\n"), b[header:]...), store.ErrNewerFormat)
+}
+
+// A file is read before the directory is touched.
+func TestABackupThatCanBeReadTwiceIsJudgedFirst(t *testing.T) {
+	b := backup(t, goldenStore(&fleet{t: t}, vfs.NewMem()))
+	disk := vfs.NewMem()
+	for _, bad := range [][]byte{b[:len(b)-1], append(bytes.Clone(b), 0), {}} {
+		err := store.Restore(t.Context(), "db", bytes.NewReader(bad), store.Options{FS: disk})
+		if !errors.Is(err, store.ErrBackup) {
+			t.Errorf("%d bytes: %v", len(bad), err)
+		}
+	}
+	if names, err := disk.List(""); err != nil || len(names) > 0 {
+		t.Errorf("there is %q (%v)", names, err)
+	}
+	whole := bytes.NewReader(append([]byte("before"), b...))
+	if _, err := whole.Seek(6, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Restore(t.Context(), "db", whole, store.Options{FS: disk}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestARestoreReplacesNothing(t *testing.T) {

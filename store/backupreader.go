@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,10 +22,47 @@ type backupReader struct {
 	buf   bytes.Buffer
 	last  []byte
 	pairs uint64
+	again bool // payload returns the block in buf once more
 }
 
 // maxBackupLine bounds the first line: a version of any later release fits.
 const maxBackupLine = 64
+
+// rehearse reads the header, and looks ahead as far as it can: at all of an
+// input that can be read twice, else at the first block.
+func (b *backupReader) rehearse(ctx context.Context) error {
+	file, seeks := b.in.(io.Seeker)
+	if seeks {
+		at, err := file.Seek(0, io.SeekCurrent)
+		if err == nil { // else a pipe
+			whole := &backupReader{in: b.in}
+			if err := whole.readAll(ctx); err != nil {
+				return err
+			}
+			if _, err := file.Seek(at, io.SeekStart); err != nil {
+				return fmt.Errorf("read the backup again: %w", err)
+			}
+		}
+	}
+	if err := b.header(); err != nil {
+		return err
+	}
+	_, err := b.payload()
+	b.again = err == nil
+	return err
+}
+
+// readAll reads a backup to its end.
+func (b *backupReader) readAll(ctx context.Context) error {
+	err := b.header()
+	for end := false; err == nil && !end; {
+		end, err = b.next(func(_, _ []byte) error { return ctx.Err() })
+	}
+	if err != nil {
+		return err
+	}
+	return b.end()
+}
 
 // header reads the first line.
 func (b *backupReader) header() error {
@@ -83,6 +121,10 @@ func (b *backupReader) next(yield func(key, value []byte) error) (end bool, err 
 // payload reads a block. Memory follows what the input has, not what a length
 // claims.
 func (b *backupReader) payload() ([]byte, error) {
+	if b.again {
+		b.again = false
+		return b.buf.Bytes(), nil
+	}
 	var head [blockHead]byte
 	if _, err := io.ReadFull(b.in, head[:]); err != nil {
 		return nil, b.broken(err)

@@ -101,12 +101,7 @@ func openEngine(dir string, o engineOptions) (*engine, error) {
 		}
 		dir = abs
 	}
-	if o.Purpose != purposeRepair {
-		if err := checkRepairing(o.FS, dir); err != nil {
-			return nil, fmt.Errorf("open store %s: %w", dir, err)
-		}
-	}
-	if _, err := readFormat(o.FS, dir); err != nil {
+	if err := checkDir(o.FS, dir, o.Purpose); err != nil {
 		return nil, err
 	}
 	if o.Purpose != purposeExamine {
@@ -162,6 +157,8 @@ func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
 		return lock, nil
 	case errors.As(err, &path): // not the lock, but its file
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	case errors.Is(err, syscall.EAGAIN): // "resource temporarily unavailable" says no more
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
 	}
 	return nil, fmt.Errorf("%w: %s: %w", ErrInUse, dir, err)
 }
@@ -222,8 +219,8 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 // there first and says so: what a crash leaves in between is made anew.
 func create(dir, data, state string, o engineOptions) error {
 	if state == "" {
-		if ls, err := o.FS.List(data); err == nil && len(ls) > 0 {
-			return fmt.Errorf("%w: %s holds data but no %s file", ErrDamaged, dir, formatFile)
+		if err := checkVacant(o.FS, dir); err != nil {
+			return err
 		}
 		if err := writeFormat(o.FS, dir, stateCreating); err != nil {
 			return err

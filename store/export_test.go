@@ -1,7 +1,7 @@
 package store
 
 import (
-	"errors"
+	"context"
 	"io"
 	"iter"
 	"testing"
@@ -123,12 +123,8 @@ func (s *Store) Pairs(t testing.TB) iter.Seq2[[]byte, []byte] {
 // ReadBackup reads a backup to its end and returns how many pairs it has.
 func ReadBackup(in io.Reader) (pairs uint64, err error) {
 	b := &backupReader{in: in}
-	for err, end := b.header(), false; ; {
-		if err != nil || end {
-			return b.pairs, errors.Join(err, b.end())
-		}
-		end, err = b.next(func(_, _ []byte) error { return nil })
-	}
+	err = b.readAll(context.Background())
+	return b.pairs, err
 }
 
 // DropExpiryIndex removes the expiry index of a namespace.

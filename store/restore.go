@@ -21,8 +21,10 @@ var (
 
 // Restore fills the store in dir with what Backup wrote, and leaves it closed.
 // The store may be there already, but without a namespace (ErrNotEmpty); the
-// node-local values that it has stay. The store is checked before Restore
-// returns nil; if it fails or is cut off, Open answers with ErrRestoring until
+// node-local values that it has stay. What is no whole backup is found before
+// the directory is touched, if the input is an io.Seeker; of another one only
+// the head is. The store is checked before Restore returns nil; if it fails or
+// is cut off after that, Open answers with ErrRestoring until
 // a Restore ended well. It fails with ErrBackup and where, with ErrNewerFormat,
 // with the errors of Open and Check, or that of ctx.
 //
@@ -31,7 +33,7 @@ var (
 func Restore(ctx context.Context, dir string, in io.Reader, o Options) (err error) {
 	o.Visible, o.Durable = nil, nil
 	backup := &backupReader{in: in}
-	if err := backup.header(); err != nil {
+	if err := backup.rehearse(ctx); err != nil {
 		return fmt.Errorf("restore %s: %w", dir, err)
 	}
 	s, err := open(dir, o, purposeRestore)

@@ -91,7 +91,8 @@ With the node.key of the device that was backed up in the directory, before or
 after, it goes on as that device, a member of its cluster; with its authority.key
 too, it invites and revokes. Without a key it is a new node, for 'join'. The device may still run, and a backup
 may be restored many times: each goes on as a branch, and they merge when they meet.
-A restore that was cut off can only be begun again.`,
+A file that is no whole backup is refused before the directory is touched; a restore
+that was cut off can only be begun again.`,
 		Example: "  anabranch restore --dir ./camera edge.backup\n  zstd -d < edge.backup.zst | anabranch restore --dir ./camera -",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -74,7 +74,8 @@ func joinCommand(g *globals) *cobra.Command {
 		Short: "Make this directory's node a member of the cluster that invited it",
 		Long: `Join asks the node that made the invite, which must be serving, for a certificate,
 and writes down the peers to begin with. An invite is good once; the same
-directory may ask again if the answer was lost.`,
+directory may ask again if the answer was lost. No daemon may serve this directory
+meanwhile.`,
 		Example: "  anabranch join --dir ./camera \"$TOKEN\"",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica"
+	"github.com/anabranch-db/anabranch/transport"
 )
 
 // The exit codes, which scripts branch on. 4 and 5 are reserved for reads
@@ -50,7 +51,7 @@ func exitCode(err error) int {
 	case errors.Is(err, crdt.ErrMissing), errors.Is(err, replica.ErrNoNamespace):
 		return exitMissing
 	case errors.Is(err, crdt.ErrPath), errors.Is(err, crdt.ErrValue), errors.Is(err, replica.ErrName),
-		errors.Is(err, replica.ErrOptions), errors.Is(err, replica.ErrCursor):
+		errors.Is(err, replica.ErrOptions), errors.Is(err, replica.ErrCursor), errors.Is(err, transport.ErrToken):
 		return exitUsage
 	}
 	return exitError

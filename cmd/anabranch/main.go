@@ -44,7 +44,13 @@ sets, flags, maps and logs that are written and read with no network at all,
 and merge deterministically when peers reconnect.
 
 Exit codes: 0 ok, 1 error, 2 usage, 3 missing.`,
-		Example:       "  anabranch demo\n  anabranch init --dir ./a && anabranch serve --dir ./a --namespace edge",
+		Example: "  anabranch demo\n  anabranch init --dir ./a && anabranch serve --dir ./a --namespace edge",
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if g.dir == "" {
+				return usagef("--dir \"\": the directory has no name")
+			}
+			return nil
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

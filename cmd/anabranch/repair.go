@@ -32,7 +32,8 @@ What could be read of the damaged store is kept until 'serve' has filled the
 namespaces from a peer; what the peer has not seen is then written again. So writes
 that were not sent yet are not lost, and what others have overwritten stays so.
 What neither can be read nor is at a peer is lost. Nothing is done to a store that
-is not damaged, and a repair that was cut off can be begun again.
+is not damaged, and a repair that was cut off can be begun again. No daemon may
+serve the directory meanwhile.
 
 The damaged store is never removed: remove its directory when all is well.`,
 		Example: "  anabranch repair --dir ./camera && anabranch serve --dir ./camera",
@@ -92,6 +93,9 @@ func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error 
 
 // hint says what helps against an error, "" if nobody knows.
 func hint(err error) string {
+	if errors.Is(err, replica.ErrInUse) {
+		return " (stop the daemon that serves it, or the program that has it open, first)"
+	}
 	if errors.Is(err, replica.ErrDamaged) || errors.Is(err, replica.ErrRepairing) {
 		return " (see 'anabranch repair --help')"
 	}

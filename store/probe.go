@@ -1,0 +1,45 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Probe looks at dir as Open would, without opening it, and writes nothing. It
+// returns nil where a store is, or one can be made.
+func Probe(fsys vfs.FS, dir string) error { return checkDir(fsys, dir, purposeServe) }
+
+// checkDir says why a directory cannot be opened for a purpose, as far as that
+// can be seen before its lock is taken.
+func checkDir(fsys vfs.FS, dir string, why purpose) error {
+	if why != purposeRepair {
+		if err := checkRepairing(fsys, dir); err != nil {
+			return fmt.Errorf("open store %s: %w", dir, err)
+		}
+	}
+	state, err := readFormat(fsys, dir)
+	if err == nil && state == "" && (why == purposeServe || why == purposeRestore) {
+		if err = checkVacant(fsys, dir); err != nil {
+			err = fmt.Errorf("open store %s: %w", dir, err)
+		}
+	}
+	return err
+}
+
+// checkVacant wants nothing to be where a store that is made puts its tables:
+// it would remove it. Tables without a FORMAT file are a damaged store.
+func checkVacant(fsys vfs.FS, dir string) error {
+	data := fsys.PathJoin(dir, dataDir)
+	names, err := fsys.List(data)
+	if err != nil || len(names) == 0 {
+		return nil // to make it says why it cannot be read
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "MANIFEST-") {
+			return fmt.Errorf("%w: %s holds data but no %s file", ErrDamaged, dir, formatFile)
+		}
+	}
+	return fmt.Errorf("%s is not a store's, and would be replaced: use another directory, or move it away", data)
+}
