@@ -164,7 +164,7 @@ func TestLargeSetsAndLogsGoOnInFurtherLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := export(t, from)
-	if n := strings.Count(text, "\n"); n != 14 {
+	if n := strings.Count(text, "\n"); n != 15 {
 		t.Errorf("%d lines", n)
 	}
 	result, err := to.Import(t.Context(), strings.NewReader(text), ImportOptions{})

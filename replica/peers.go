@@ -75,10 +75,21 @@ func (m *mesh) peers() []PeerStatus {
 			up[l.remote()] = l
 		}
 	}
+	linked := map[crdt.NodeID]*link{}
+	for at, l := range up {
+		if old := linked[at.node]; old == nil || l.id < old.id {
+			linked[at.node] = l
+		}
+	}
 	var all []PeerStatus
 	for _, d := range m.dialers {
 		p := d.status()
-		if l := best(up, d.met(), d.address); l != nil {
+		at := d.met()
+		if at.node.IsZero() { // nobody yet, in this run
+			at.node = m.book.at(d.address)
+		}
+		if l := cmp.Or(best(up, at, d.address), linked[at.node]); l != nil { // perhaps it is told of at another address, too
+			p.Node = l.peer
 			p.link(l)
 			delete(up, l.remote())
 		}
@@ -98,7 +109,8 @@ func (m *mesh) peers() []PeerStatus {
 		all = append(all, p)
 	}
 	for address, c := range known {
-		if m.dialers[address] == nil && c.failure != nil {
+		// Another address of a node that is linked is nothing to look after.
+		if m.dialers[address] == nil && c.failure != nil && linked[c.node] == nil {
 			all = append(all, c.status())
 		}
 	}

@@ -18,8 +18,10 @@ type Status struct {
 	Parted string
 	// Health is nil, or the fault that keeps the database from writing.
 	Health error
-	// DiskBytes is how much the directory's tables and logs take.
+	// DiskBytes is how much disk the directory's tables and logs take, with
+	// the reserve for a full disk; Disk tells them apart.
 	DiskBytes uint64
+	Disk      store.DiskUsage
 	// Listen is the address that the node listens at; "" without a network.
 	Listen string
 	// Offline says that SetOffline keeps the node from its peers.
@@ -62,6 +64,10 @@ type NamespaceStatus struct {
 	Transactions uint64
 	// Unsynced is how many of them are not on disk yet.
 	Unsynced uint64
+	// Unsent is how many transactions of this node no peer has told that it
+	// has, since Open: all of them until a peer was linked. Nil: nobody was
+	// asked, since there is no network, or the namespace is not synced.
+	Unsent *uint64
 	// Writers is how many runs of nodes wrote; Branches is how many entries
 	// the vector has in normal form, where a run implies those before it.
 	// What is sent and held in memory follows Branches.
@@ -106,9 +112,10 @@ func (d *DB) Status() (Status, error) {
 	defer d.gate.leave()
 	s := Status{
 		Node: d.node, Dir: d.dir, Parted: d.parted,
-		Health: d.store.Health(), DiskBytes: d.store.DiskBytes(),
+		Health: d.store.Health(), Disk: d.store.DiskUsage(),
 		OpenViews: len(d.tracked()), Twins: int(d.twins.Load()),
 	}
+	s.DiskBytes = s.Disk.Total()
 	s.Notices, _, _ = d.notices.since(0)
 	s.Clock = d.clocks.own()
 	var err error
@@ -124,14 +131,53 @@ func (d *DB) Status() (Status, error) {
 		}
 		s.Copies = d.mesh.copies()
 	}
-	for _, name := range d.store.Namespaces() {
+	names := d.store.Namespaces()
+	covered := d.mesh.covered(names)
+	for _, name := range names {
 		n, err := d.Lookup(name)
 		if err != nil {
 			continue // dropped meanwhile
 		}
-		s.Namespaces = append(s.Namespaces, n.status())
+		ns := n.status()
+		if some := covered[name]; some != nil {
+			ns.Unsent = n.unsent(some)
+		}
+		s.Namespaces = append(s.Namespaces, ns)
 	}
 	return s, nil
+}
+
+// covered returns what some peer has told that it covers of each namespace that
+// is synced; none of a nil mesh.
+func (m *mesh) covered(names []string) map[string]*crdt.Past {
+	if m == nil {
+		return nil
+	}
+	answer := make(chan map[string]*crdt.Past, 1)
+	m.inbox.ask(func() {
+		all := map[string]*crdt.Past{}
+		for _, name := range names {
+			all[name] = m.machine.Covered(name)
+		}
+		answer <- all
+	})
+	select {
+	case all := <-answer:
+		return all
+	case <-m.ctx.Done():
+		return nil
+	}
+}
+
+// unsent counts this node's own transactions that are not among covered.
+func (n *Namespace) unsent(covered *crdt.Past) *uint64 {
+	var count uint64
+	for _, i := range n.store.Visible().Beyond(covered) {
+		if of, ok := n.store.NodeOf(i.Writer); ok && of == n.db.node {
+			count += i.Last - i.After
+		}
+	}
+	return &count
 }
 
 func (n *Namespace) status() NamespaceStatus {

@@ -31,11 +31,14 @@ const (
 )
 
 // ballastBytes returns the room that suffices for all that Pebble has under
-// way: the memtables that admission lets be, as tables, a WAL (preallocated
-// at 1.1 times a memtable), and the headroom.
+// way: the memtables that admission lets be, as tables, a WAL, and the
+// headroom.
 func ballastBytes(memTableBytes int64) int64 {
-	return maxMemTables*memTableBytes + memTableBytes*11/10 + ballastHeadroom
+	return maxMemTables*memTableBytes + walBytes(memTableBytes) + ballastHeadroom
 }
+
+// walBytes is what Pebble makes a log of ahead of what is written.
+func walBytes(memTableBytes int64) int64 { return memTableBytes * 11 / 10 }
 
 // release gives the room back to the disk.
 func (b *ballast) release() error {
@@ -54,13 +57,16 @@ func (b *ballast) restore() error {
 	dir, want := b.fs.PathDir(b.name), b.bytes+ballastHeadroom
 	use, err := b.fs.GetDiskUsage(dir)
 	if err == nil && use.AvailBytes < uint64(want) {
-		return fmt.Errorf("%s has %d bytes left, the store wants %d to go on", dir, use.AvailBytes, want)
+		return fmt.Errorf("%s has %s left, the store wants %s to go on", dir, mebibytes(use.AvailBytes), mebibytes(uint64(want)))
 	}
 	if err := b.fill(); err != nil {
 		return errors.Join(fmt.Errorf("fill %s: %w", b.name, err), b.release())
 	}
 	return nil
 }
+
+// mebibytes returns a number of bytes for people to read.
+func mebibytes(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // fill makes the file anew. Blocks are reserved, not written, where the
 // filesystem can do that: they cost no flash.

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,22 +106,75 @@ func peerList(g *globals) *cobra.Command {
 FOUND is how an address came to be known: configured (--peer), saved ('peer add'
 or 'join'), discovered on the LAN, learned from another peer, or met there before;
 "dialed us" is a node whose link this node did not make. STATE is doubted while
-packets go unanswered on a link that is up. BREAKER is open while an address that
-failed again and again is left alone, and half-open while it is tried once more.`,
+packets go unanswered on a link that is up. Below the peers is why a link is down,
+and until when an address that failed again and again is left alone; who told of a
+learned address, and where a peer sees this node; and how metered peers stand.`,
 		Example: "  anabranch peer list",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := newPrinter(cmd.OutOrStdout(), g.output, "address", "node", "state", "found", "rtt", "clock", "sent", "received", "breaker", "failure")
+			out := cmd.OutOrStdout()
+			var peers []peerRow
+			p := newPrinter(out, g.output, "address", "node", "state", "found", "rtt", "sent", "received")
 			err := call(cmd.Context(), g, "peer list", struct{}{}, func(r peerRow) error {
-				rtt := time.Duration(r.RTTMicros) * time.Microsecond
-				return p.row(r, r.Address, r.Address, shortID(r.Node), r.State, r.found(),
-					rtt.String(), r.Clock.peerClock(), byteCount(r.Sent), byteCount(r.Received), r.Breaker.String(), r.Failure)
+				peers = append(peers, r)
+				return p.row(r, r.Address, r.Address, shortID(r.Node), r.State, r.Found, r.rtt(), byteCount(r.Sent), byteCount(r.Received))
 			})
-			if err != nil {
+			if err = errors.Join(err, p.flush()); err != nil || g.output != outputTable {
 				return err
 			}
-			return p.flush()
+			printFailures(out, peers)
+			printOrigins(out, peers)
+			printMeters(out, peers)
+			return nil
 		},
+	}
+}
+
+// printFailures prints why there is no link with a peer, a line each.
+func printFailures(out io.Writer, peers []peerRow) {
+	head := "\n"
+	for _, p := range peers {
+		breaker := p.Breaker.String()
+		if p.Failure == "" && breaker == "" {
+			continue
+		}
+		text := strings.ReplaceAll(strings.TrimPrefix(p.Failure, "dial "+p.Address+": "), "\n", "; ")
+		if breaker != "" {
+			text = strings.TrimPrefix(text+"; "+breaker, "; ")
+		}
+		fmt.Fprintf(out, "%s%s: %s\n", head, p.Address, printable(text))
+		head = ""
+	}
+}
+
+// printOrigins prints who told of an address, and where a peer sees this node
+// if others have to know.
+func printOrigins(out io.Writer, peers []peerRow) {
+	head := "\n"
+	for _, p := range peers {
+		var said []string
+		if p.From != "" {
+			said = append(said, "learned from "+shortID(p.From))
+		}
+		if p.SeenAs != "" {
+			said = append(said, "sees this node at "+p.SeenAs)
+		}
+		if said != nil {
+			fmt.Fprintf(out, "%s%s: %s\n", head, p.Address, printable(strings.Join(said, ", ")))
+			head = ""
+		}
+	}
+}
+
+// rtt returns the time that a packet takes there and back, for people.
+func (r *peerRow) rtt() string {
+	switch rtt := time.Duration(r.RTTMicros) * time.Microsecond; {
+	case rtt == 0:
+		return "-"
+	case rtt >= 10*time.Millisecond:
+		return rtt.Round(time.Millisecond).String()
+	default:
+		return rtt.Round(10 * time.Microsecond).String()
 	}
 }
 
@@ -187,23 +244,15 @@ func runPeerList(_ context.Context, db *replica.DB, _ struct{}, out emit) error 
 	return nil
 }
 
-// found tells how a peer was found, for people.
-func (r *peerRow) found() string {
-	if r.From != "" {
-		return r.Found + " from " + shortID(r.From)
-	}
-	return r.Found
-}
-
 // String returns what is out of the ordinary, for people.
 func (b *breakerRow) String() string {
 	switch {
 	case b.State == string(replica.BreakerClosed):
 		return ""
 	case b.Until != nil:
-		return b.State + " until " + b.Until.Local().Format(time.TimeOnly)
+		return "left alone until " + b.Until.Local().Format(time.TimeOnly)
 	}
-	return b.State
+	return "tried once more"
 }
 
 func shortID(id string) string { return id[:min(8, len(id))] }

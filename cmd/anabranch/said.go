@@ -35,7 +35,7 @@ type (
 
 func namespaceRowOf(ns replica.NamespaceStatus) namespaceStatusRow {
 	row := namespaceStatusRow{
-		Name: ns.Name, Hash: hex.EncodeToString(ns.Hash[:]), Transactions: ns.Transactions, Unsynced: ns.Unsynced,
+		Name: ns.Name, Hash: hex.EncodeToString(ns.Hash[:]), Transactions: ns.Transactions, Unsynced: ns.Unsynced, Unsent: ns.Unsent,
 		Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers,
 		Own: []branchRow{}, Losses: []lossRow{}, Counters: counterUsageRowOf(ns.Counters),
 	}

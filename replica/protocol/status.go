@@ -74,7 +74,7 @@ func (m *Machine) Coverage(namespace string) (c Coverage) {
 	if sp == nil {
 		return c
 	}
-	c.Some = sp.others.Clone()
+	c.Some = m.Covered(namespace)
 	for _, s := range sp.sessions {
 		if s.peerNumber == 0 {
 			continue
@@ -90,6 +90,17 @@ func (m *Machine) Coverage(namespace string) (c Coverage) {
 		c.Least.Meet(known)
 	}
 	return c
+}
+
+// Covered returns what at least one peer has told that it covers of a namespace,
+// linked or not; nil if the namespace is not open. It is the caller's. Like
+// Step it is for the goroutine that steps the machine.
+func (m *Machine) Covered(namespace string) *crdt.Past {
+	sp := m.space(namespace)
+	if sp == nil {
+		return nil
+	}
+	return sp.others.Clone()
 }
 
 // Filled reports whether all is here that some peer has, which has something.
