@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -38,7 +39,7 @@ func dialError(err error) error {
 	if failure, ok := errors.AsType[*quic.TransportError](err); ok {
 		switch {
 		case failure.ErrorCode.IsCryptoError():
-			return refusal(err, uint8(failure.ErrorCode))
+			return refusal(err, tls.AlertError(failure.ErrorCode)) // its low byte, by RFC 9001, 4.8
 		case failure.ErrorCode == quic.ConnectionRefused:
 			return ErrBusy
 		}

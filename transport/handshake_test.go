@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"math/big"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,7 +102,15 @@ func TestADialerLearnsThatItIsRefused(t *testing.T) {
 	w.revoke(revoked.Node())
 	_, err := a.Dial(soon(t), b.Addr())
 	wantError(t, err, transport.ErrRefused)
+	wantText(t, err, "refused by the peer: this node was revoked")
 	neverAccepts(t, b)
+}
+
+func wantText(t *testing.T, err error, text string) {
+	t.Helper()
+	if !strings.HasSuffix(err.Error(), text) {
+		t.Errorf("%v, want %q at its end", err, text)
+	}
 }
 
 func TestADialerRefusesARevokedNode(t *testing.T) {
@@ -240,6 +249,7 @@ func TestClocksAreJudgedByPolicy(t *testing.T) {
 				t.Errorf("as an acceptor: %v", err)
 			} else if tc.want != nil {
 				wantError(t, err, transport.ErrRefused)
+				wantText(t, err, "this node's certificate is not valid now, by the peer's clock")
 			}
 		})
 	}

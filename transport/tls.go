@@ -27,11 +27,30 @@ type verifier struct {
 }
 
 // untrusted is ErrUntrusted with its cause, to be found again under what TLS
-// and QUIC wrap around it.
+// and QUIC wrap around it, and with the alert that tells the peer.
 type untrusted struct{ cause error }
 
 func (u *untrusted) Error() string   { return fmt.Sprintf("%v: %v", ErrUntrusted, u.cause) }
-func (u *untrusted) Unwrap() []error { return []error{ErrUntrusted, u.cause} }
+func (u *untrusted) Unwrap() []error { return []error{ErrUntrusted, u.cause, u.alert()} }
+
+// The alerts of TLS (RFC 8446, 6.2) that tell a peer why its certificate is
+// not accepted, once it has proved that it holds the key.
+const (
+	alertBadCertificate     tls.AlertError = 42
+	alertCertificateRevoked tls.AlertError = 44
+	alertCertificateExpired tls.AlertError = 45
+	alertNoProtocol         tls.AlertError = 120
+)
+
+func (u *untrusted) alert() tls.AlertError {
+	switch {
+	case errors.Is(u.cause, ErrRevoked):
+		return alertCertificateRevoked
+	case errors.Is(u.cause, ErrExpired):
+		return alertCertificateExpired
+	}
+	return alertBadCertificate
+}
 
 // verify returns the credential behind a TLS connection, if it is a member's.
 // It runs as VerifyConnection, which crypto/tls calls on every connection, a
@@ -163,14 +182,21 @@ func joiner(state tls.ConnectionState) (crdt.NodeID, error) {
 	return crdt.NodeID(key), nil
 }
 
-// refusal tells the causes of a failed handshake apart.
-func refusal(err error, alert uint8) error {
-	const noProtocol = 120 // RFC 8446, 6: no_application_protocol
+// refusal tells the causes of a failed handshake apart. Peers of the first
+// release say alertBadCertificate, whatever it was.
+func refusal(err error, alert tls.AlertError) error {
 	if u, ok := errors.AsType[*untrusted](err); ok {
 		return u
 	}
-	if alert == noProtocol {
+	switch alert {
+	case alertNoProtocol:
 		return fmt.Errorf("%w: it does not speak this protocol, or serves no joining", ErrRefused)
+	case alertCertificateRevoked:
+		return fmt.Errorf("%w: this node was revoked", ErrRefused)
+	case alertCertificateExpired:
+		return fmt.Errorf("%w: this node's certificate is not valid now, by the peer's clock", ErrRefused)
+	case alertBadCertificate:
+		return fmt.Errorf("%w: it does not accept this node's certificate (revoked, expired, or of another cluster)", ErrRefused)
 	}
-	return fmt.Errorf("%w: it does not accept this node's certificate (revoked, expired, or of another cluster): %w", ErrRefused, err)
+	return fmt.Errorf("%w: the handshake failed: %w", ErrRefused, err)
 }
