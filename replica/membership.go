@@ -227,6 +227,13 @@ func (d *DB) Revoke(node crdt.NodeID) error {
 	return d.roster.revoke(rev)
 }
 
+// Knows reports whether a node is a member of this cluster, or was one, as far
+// as this node has heard: it met it, gave it its certificate, or has what it
+// wrote. A database of no cluster knows nobody.
+func (d *DB) Knows(node crdt.NodeID) bool {
+	return d.roster != nil && d.roster.knows(node)
+}
+
 // peersKey is where in the store's local values the peers are that AddPeer
 // wrote down, a line each.
 const peersKey = "peers"

@@ -185,7 +185,7 @@ func (d *DB) openNetwork() (transport.Network, error) {
 		KeepAlive: d.options.KeepAlive, IgnoreExpiry: d.options.IgnoreExpiry, Doubts: d.doubts,
 	}
 	if d.invites != nil {
-		o.Registrar, o.Authority = d.invites, d.authority
+		o.Registrar, o.Authority = registrar{d.invites, d.roster}, d.authority
 	}
 	q, err := transport.Listen(d.identity, o)
 	if err != nil {

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -112,6 +113,29 @@ func (r *roster) certificate(n crdt.NodeID) []byte {
 	defer r.mu.RUnlock()
 	cred := r.members[n]
 	return cred.Certificate()
+}
+
+// registrar is the invites of the authority. Who becomes a member through it
+// is in the roster before it is ever met.
+type registrar struct {
+	*transport.Invites
+	roster *roster
+}
+
+func (r registrar) Redeem(ctx context.Context, node crdt.NodeID, secretHash [32]byte) (transport.Membership, error) {
+	m, err := r.Invites.Redeem(ctx, node, secretHash)
+	if err == nil {
+		err = r.roster.add(m.Certificate) // if it fails, the node asks again
+	}
+	return m, err
+}
+
+// knows reports whether a node is a member, or was one.
+func (r *roster) knows(n crdt.NodeID) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, known := r.members[n]
+	return known || r.revoked(n)
 }
 
 // mayWrite returns nil if a node is known, and may write the namespace. That

@@ -161,31 +161,41 @@ func runInvite(_ context.Context, db *replica.DB, args inviteArgs, out emit) err
 }
 
 type revokeArgs struct {
-	Node string `json:"node"`
+	Node    string `json:"node"`
+	Unknown bool   `json:"unknown,omitempty"`
 }
 
 func revokeCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var unknown bool
+	cmd := &cobra.Command{
 		Use:   "revoke NODE",
 		Short: "End a node's membership for ever",
 		Long: `Revoke ends the membership of a node, named by its id in hex (see 'status' there, or
 'peer list' here). Every member closes its links with it and takes none again, as
-soon as it hears of it, which it does from any other. What the node wrote stays.`,
+soon as it hears of it, which it does from any other. What the node wrote stays.
+A node that this one has not heard of is taken for a mistyped one (exit code 3),
+unless it is to be revoked all the same (--unknown).`,
 		Example: "  anabranch revoke 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := parseNode(args[0]); err != nil {
 				return err
 			}
-			return runQuiet(cmd, g, "revoke", revokeArgs{args[0]})
+			return runQuiet(cmd, g, "revoke", revokeArgs{args[0], unknown})
 		},
 	}
+	cmd.Flags().BoolVar(&unknown, "unknown", false, "revoke a node that this one has not heard of as well")
+	return cmd
 }
 
 func runRevoke(_ context.Context, db *replica.DB, args revokeArgs, _ emit) error {
 	node, err := parseNode(args.Node)
 	if err != nil {
 		return err
+	}
+	_, err = db.Cluster()
+	if err == nil && !args.Unknown && !db.Knows(node) {
+		return missingf("no member %s is known here (mistyped? see 'peer list'; with --unknown it is revoked all the same)", node.Short())
 	}
 	return db.Revoke(node)
 }
