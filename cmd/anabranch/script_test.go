@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -48,6 +49,7 @@ type scripts struct {
 
 func (s *scripts) run(t *testing.T) {
 	s.said = map[string]*bytes.Buffer{}
+	s.checkNoStop(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 s.dir,
 		RequireExplicitExec: true,
@@ -71,6 +73,25 @@ func (s *scripts) run(t *testing.T) {
 			"keep":    positive(keep),
 		},
 	})
+}
+
+// checkNoStop fails the test if a script says stop where it means halt: what
+// came after it would never run.
+func (s *scripts) checkNoStop(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.dir, "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d scripts in %s (%v)", len(files), s.dir, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if regexp.MustCompile(`(?m)^(\[.*\] *)?stop\b`).Match(text) {
+			t.Errorf("%s: stop ends the script, and lets it pass; halt ends a daemon", file)
+		}
+	}
 }
 
 // setUp makes $WORK/node a member of a cluster of its own, with the namespace
