@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,29 +47,24 @@ func (s *Snapshot) Changes(from *crdt.Past) iter.Seq2[crdt.Entry, error] {
 	}
 }
 
-// LacksNearlyAll reports whether what the log tells to a peer at from is that
-// many keys at least, and nine times what it told it before. It reads as much of
-// the log as that takes: ten times coveredKeys at the most.
-func (s *Snapshot) LacksNearlyAll(from *crdt.Past, least int) (bool, error) {
-	nearly, err := s.lacksNearlyAll(from, least)
+// LacksMost reports whether what the log tells to a peer at from is that many
+// keys at least, and no fewer than what it told it before. It reads what the
+// peer lacks in the log, which is little beside sending it, and as much again
+// at the most.
+func (s *Snapshot) LacksMost(from *crdt.Past, least int) (bool, error) {
+	all := s.Past()
+	lacks, err := s.logged(s.ns.ahead(from, all), math.MaxInt)
+	if err == nil && lacks >= least {
+		var has int
+		has, err = s.logged(s.ns.ahead(s.ns.Past(nil), meet(from, all)), lacks+1)
+		if err == nil {
+			return lacks >= has, nil
+		}
+	}
 	if err != nil {
 		err = s.ns.named("read the log of", err)
 	}
-	return nearly, err
-}
-
-func (s *Snapshot) lacksNearlyAll(from *crdt.Past, least int) (bool, error) {
-	all := s.Past()
-	lacks, err := s.logged(s.ns.ahead(from, all), least)
-	if err != nil || lacks < least {
-		return false, err
-	}
-	has, err := s.logged(s.ns.ahead(s.ns.Past(nil), meet(from, all)), coveredKeys)
-	if err != nil || has == coveredKeys {
-		return false, err
-	}
-	lacks, err = s.logged(s.ns.ahead(from, all), 9*has)
-	return lacks >= 9*has, err
+	return false, err
 }
 
 // logged returns how many keys the log has in the stretches, or enough.

@@ -48,10 +48,6 @@ const (
 	changesKeys     = 1 << 12
 	changesKeyBytes = 1 << 19
 
-	// coveredKeys is how many keys the log has told a peer that does not lack
-	// nearly all, whatever else there is. To count them takes milliseconds.
-	coveredKeys = 1 << 14
-
 	// collectKeys is about how many log keys a collection looks at in a
 	// batch. Applies wait for a batch, and commits while its part that
 	// changes something is built: some milliseconds.
