@@ -41,7 +41,7 @@ func (s *Store) Check(ctx context.Context) error {
 
 func (s *Store) check(ctx context.Context) error {
 	if err := s.engine.DB.CheckLevels(nil); err != nil {
-		return fmt.Errorf("%w: pebble's levels: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, plain(err))
 	}
 	err := s.checkOwners()
 	for _, name := range s.Namespaces() {

@@ -62,6 +62,9 @@ func checkMark(fsys vfs.FS, dir string) error {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	found := strings.TrimPrefix(string(b), damagedPrefix) // whatever it says, that it is there counts
+	for _, said := range []error{ErrHalted, ErrDamaged} {
+		found = strings.TrimPrefix(found, said.Error()+": ")
+	}
 	return fmt.Errorf("%w: an earlier run found: %s", ErrDamaged, found)
 }
 

@@ -267,7 +267,7 @@ func (e *engine) openOn(data string, p *pebble.Options) (*engine, error) {
 		if err = e.faults.fatal(); err == nil {
 			return e, nil
 		}
-		return nil, errors.Join(err, e.Close())
+		return nil, closed(err, e.Close())
 	}
 	w.close(false)
 	if fault := e.faults.fatal(); fault != nil {

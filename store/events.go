@@ -16,7 +16,7 @@ func (e *engine) listener(c *compactions) *pebble.EventListener {
 		// A nil callback would be Fatalf. What was accepted may still be
 		// logged, so the disk is not frozen.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			e.faults.halt(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, info.Details))
+			e.faults.halt(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, plain(info.Details)))
 		},
 		// A flush or a compaction failed. Pebble repeats it; the guard and
 		// compactions pace that.

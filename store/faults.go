@@ -60,7 +60,7 @@ func (f *faults) halt(cause error) {
 	err := fmt.Errorf("%w: %w", ErrHalted, cause)
 	if f.cause.CompareAndSwap(nil, &err) {
 		f.report(err)
-		f.markDamage(err)
+		f.markDamage(cause)
 	}
 	f.wake()
 }
@@ -193,7 +193,46 @@ func inBackground() bool {
 // readError marks what Pebble calls corruption as ErrDamaged.
 func readError(err error) error {
 	if err != nil && pebble.IsCorruptionError(err) && !errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, plain(err))
 	}
 	return err
+}
+
+// plainError is an error of Pebble's in words that people are shown.
+type plainError struct{ error }
+
+// plain leaves out of an error's text what is of Pebble's insides.
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &plainError{err}
+}
+
+// carrierText is what Pebble joins to errors of corruption, for programs.
+const carrierText = "<corruption detail carrier>"
+
+// unnamedFile is how Pebble names a file that it was not told the number of.
+const unnamedFile = "file 000000: "
+
+func (e *plainError) Error() string {
+	var lines []string
+	for line := range strings.Lines(e.error.Error()) {
+		line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(line), "pebble: "), unnamedFile)
+		if line != "" && line != carrierText {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (e *plainError) Unwrap() error { return e.error }
+
+// closed returns what a call that failed, or did not, and the Close after it
+// came to. That a damaged store was halted says nothing new.
+func closed(err, closing error) error {
+	if errors.Is(err, ErrDamaged) && errors.Is(closing, ErrHalted) {
+		return err
+	}
+	return errors.Join(err, closing)
 }

@@ -45,11 +45,16 @@ type Repaired struct {
 	Aside string
 	// Damage is what was found, as Open or Check put it.
 	Damage error
-	// Unreadable are the files of which something could not be read, and why.
+	// Unreadable are the files of which something could not be read: what of
+	// them, and why. Unread is how many entries of them that is at most, of
+	// which some were overwritten or are indexes; it is 0 where even that
+	// cannot be known.
 	Unreadable []error
+	Unread     uint64
 	// Namespaces are those that were there, by name, and Records how many
 	// records of them wait to be told from what peers have. Lost is how many
-	// were there and do not say what they held.
+	// were there and do not say what they held: not those that are nowhere,
+	// of which nobody knows where something is Unreadable.
 	Namespaces    []string
 	Records, Lost int
 }
@@ -121,7 +126,7 @@ func (r *repairer) examine(ctx context.Context) error {
 		return err
 	}
 	err = s.Check(ctx)
-	if err = errors.Join(err, s.Close()); err != nil {
+	if err = closed(err, s.Close()); err != nil {
 		return err
 	}
 	return unmark(r.fs, r.dir)

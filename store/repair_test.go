@@ -169,6 +169,7 @@ func TestRepairKeepsWhatCanBeRead(t *testing.T) {
 			if !errors.Is(done.Damage, ErrDamaged) || done.Aside != "db/damaged-1" || !slices.Equal(done.Namespaces, []string{"things"}) {
 				t.Errorf("%+v", done)
 			}
+			forPeople(t, append(done.Unreadable, done.Damage)...)
 			if after != nil && !bytes.Equal(readFile(t, mem, strings.Replace(name, "db/", done.Aside+"/", 1)), after) {
 				t.Error("the damaged file is not as it was")
 			}
@@ -186,6 +187,38 @@ func TestRepairKeepsWhatCanBeRead(t *testing.T) {
 				t.Errorf("a second repair: %+v, %v", done, err)
 			}
 		})
+	}
+}
+
+// forPeople fails for errors of several lines, or that say damage twice.
+func forPeople(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if strings.ContainsAny(err.Error(), "\n<") || strings.Count(err.Error(), ErrDamaged.Error()) > 1 {
+			t.Errorf("for people: %q", err)
+		}
+	}
+}
+
+// What of a damaged table could not be read is told, and how much it is.
+func TestRepairTellsWhatItCouldNotRead(t *testing.T) {
+	mem := filledNode(t)
+	name := files(t, mem, ".sst")[0]
+	b := readFile(t, mem, name)
+	b[len(b)/3] ^= 16
+	writeFile(t, mem, name, b)
+	done, err := Repair(t.Context(), "db", repairOptions(mem, 1))
+	ok(t, err)
+	if len(done.Unreadable) != 1 {
+		t.Fatalf("not read: %v", done.Unreadable)
+	}
+	var from, to, all uint64
+	_, text, _ := strings.Cut(done.Unreadable[0].Error(), ".sst: ")
+	if _, err := fmt.Sscanf(text, "entries %d to %d of %d: block ", &from, &to, &all); err != nil {
+		t.Errorf("%v: %v", done.Unreadable[0], err)
+	}
+	if lost := uint64(180 - done.Records); lost == 0 || done.Unread < lost || done.Unread != to-from+1 || from < 2 || to >= all {
+		t.Errorf("%d records are lost, of %d entries that could not be read: %v", lost, done.Unread, done.Unreadable)
 	}
 }
 

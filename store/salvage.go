@@ -35,6 +35,8 @@ type salvage struct {
 	data  string // the damaged Pebble's directory
 	done  *Repaired
 
+	uncounted bool // something was not read, and nobody knows how much
+
 	batch *pebble.Batch
 	key   []byte
 }
@@ -91,10 +93,39 @@ func (v *salvage) file(name string) error {
 		return errors.Join(err, v.ctx.Err())
 	}
 	if err != nil {
-		v.done.Unreadable = append(v.done.Unreadable, fmt.Errorf("%s: %w", path, err))
+		v.missed(path, number, err)
 	}
 	return nil
 }
+
+// missed notes what of a file was not read.
+func (v *salvage) missed(path string, number uint64, err error) {
+	what := "what is in it"
+	var gap *gapError
+	if errors.As(err, &gap) {
+		what, err = gap.what, gap.error
+	}
+	switch {
+	case gap == nil || gap.entries == 0:
+		v.uncounted = true
+	default:
+		v.done.Unread += gap.entries
+	}
+	if v.uncounted {
+		v.done.Unread = 0
+	}
+	why := strings.TrimPrefix(plain(err).Error(), fmt.Sprintf("file %06d: ", number))
+	v.done.Unreadable = append(v.done.Unreadable, fmt.Errorf("%s: %s: %s", path, what, why))
+}
+
+// gapError says what of a file was not read.
+type gapError struct {
+	error
+	what    string
+	entries uint64 // at most; 0: not known
+}
+
+func (e *gapError) Unwrap() error { return e.error }
 
 // unlessPanic makes an error of a panic, which a damaged file can bring about.
 func unlessPanic(call func() error) (err error) {
@@ -129,23 +160,42 @@ func (v *salvage) table(path string, number uint64) error {
 		return errors.Join(err, readable.Close())
 	}
 	defer r.Close()
-	last, err := v.walk(r, number, nil)
+	last, ahead, err := v.walk(r, number, nil)
 	if err == nil || errors.As(err, new(*scratchError)) {
 		return err
 	}
-	_, back := v.walk(r, number, append([]byte{}, last...))
+	_, behind, back := v.walk(r, number, append([]byte{}, last...))
 	if errors.As(back, new(*scratchError)) {
 		return back
 	}
-	return err
+	return tableGap(err, v.entries(r), ahead, behind)
+}
+
+// tableGap says what a table has between the entries that were read from its
+// start and from its end.
+func tableGap(err error, all, ahead, behind uint64) *gapError {
+	if all <= ahead+behind {
+		return &gapError{error: err, what: fmt.Sprintf("what follows entry %d", ahead)}
+	}
+	what := fmt.Sprintf("entries %d to %d of %d", ahead+1, all-behind, all)
+	return &gapError{error: err, what: what, entries: all - behind - ahead}
+}
+
+// entries returns how many a table has, 0 if it does not say.
+func (v *salvage) entries(r *sstable.Reader) uint64 {
+	p, err := r.ReadPropertiesBlock(v.ctx, nil)
+	if err != nil {
+		return 0
+	}
+	return p.NumEntries
 }
 
 // walk reads a table forward, or backward down to a key if that is not nil,
-// and returns the key of the last pair that it read.
-func (v *salvage) walk(r *sstable.Reader, number uint64, downTo []byte) (last []byte, err error) {
+// and returns the key of the last pair that it read, and how many it did.
+func (v *salvage) walk(r *sstable.Reader, number uint64, downTo []byte) (last []byte, n uint64, err error) {
 	it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer it.Close()
 	kv, next := it.First, it.Next
@@ -160,15 +210,16 @@ func (v *salvage) walk(r *sstable.Reader, number uint64, downTo []byte) (last []
 		kind := at.Kind()
 		if kind == pebble.InternalKeyKindSet || kind == pebble.InternalKeyKindSetWithDelete {
 			if value, _, err = at.Value(nil); err != nil {
-				return last, err
+				return last, n, err
 			}
 		}
 		if err := v.put(at.K.UserKey, uint64(at.SeqNum()), number, kind, value); err != nil {
-			return last, err
+			return last, n, err
 		}
 		last = append(last[:0], at.K.UserKey...)
+		n++
 	}
-	return last, it.Error()
+	return last, n, it.Error()
 }
 
 // log reads a WAL as far as it goes.
@@ -203,8 +254,10 @@ func (v *salvage) batches(chunks *record.Reader, number uint64) error {
 			return nil
 		case record.IsInvalidRecord(err) && chunks.Offset() == 0:
 			return nil // what a log that was reused held before
-		default:
+		case errors.As(err, new(*scratchError)):
 			return err
+		default:
+			return &gapError{error: err, what: fmt.Sprintf("what follows byte %d", chunks.Offset())}
 		}
 	}
 }

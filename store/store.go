@@ -63,7 +63,7 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 	}
 	s := newStore(dir, o, e)
 	if err := errors.Join(s.loadCatalog(), s.stages.clean(e)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), e.Close())
+		return nil, closed(fmt.Errorf("open store %s: %w", dir, err), e.Close())
 	}
 	s.syncer = newSyncer(e, o.BufferedSync)
 	return s, nil
@@ -115,7 +115,7 @@ func (s *Store) Close() error {
 	}
 	s.users.Wait()
 	s.endBackups()
-	return errors.Join(s.syncer.stop(), s.engine.Close())
+	return closed(s.syncer.stop(), s.engine.Close())
 }
 
 // Health returns nil, or why writes fail: then commits and applies fail with

@@ -75,7 +75,11 @@ func (g *globals) dispatch(ctx context.Context, req socketRequest, in io.Reader,
 		}
 		return each(raw)
 	})
-	return errors.Join(err, db.Close())
+	closing := db.Close()
+	if errors.Is(err, replica.ErrDamaged) {
+		return err // that it was halted says nothing new
+	}
+	return errors.Join(err, closing)
 }
 
 // vacant reports whether a directory holds nothing of a database. One without

@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +18,10 @@ type repairRow struct {
 	Aside      string   `json:"aside,omitempty"`
 	Namespaces []string `json:"namespaces"`
 	Records    int      `json:"records"`
-	Lost       int      `json:"lost"`
+	// Lost is left out where it cannot be known; AtMost is what it can be
+	// then, if anybody knows.
+	Lost       *int     `json:"lost,omitempty"`
+	AtMost     uint64   `json:"lost_at_most,omitempty"`
 	Reissued   int      `json:"reissued"`
 	Unreadable []string `json:"unreadable"`
 }
@@ -54,10 +59,13 @@ The damaged store is never removed: remove its directory when all is well.`,
 func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error {
 	row := repairRow{
 		Damaged: done.Aside != "", Aside: done.Aside, Namespaces: append([]string{}, done.Namespaces...),
-		Records: done.Records, Lost: done.Lost, Reissued: done.Reissued, Unreadable: []string{},
+		Records: done.Records, Reissued: done.Reissued, Unreadable: []string{},
 	}
 	if done.Damage != nil {
-		row.Damage = done.Damage.Error()
+		row.Damage = strings.TrimPrefix(done.Damage.Error(), replica.ErrDamaged.Error()+": ")
+	}
+	if row.AtMost = done.Unread; len(done.Unreadable) == 0 {
+		row.Lost = &done.Lost
 	}
 	for _, err := range done.Unreadable {
 		row.Unreadable = append(row.Unreadable, err.Error())
@@ -72,7 +80,7 @@ func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error 
 		lines = [][2]string{
 			{"damaged", row.Damage}, {"put aside in", row.Aside},
 			{"namespaces", strconv.Itoa(len(row.Namespaces))}, {"records read", strconv.Itoa(row.Records)},
-			{"records lost", strconv.Itoa(row.Lost)},
+			{"records lost", row.lost()},
 		}
 		for _, why := range row.Unreadable {
 			lines = append(lines, [2]string{"not read", why})
@@ -89,6 +97,19 @@ func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error 
 		}
 	}
 	return p.flush()
+}
+
+// lost says how many records were lost, as far as that can be known.
+func (r *repairRow) lost() string {
+	switch {
+	case r.Lost != nil && *r.Lost == 0:
+		return "none that is known of"
+	case r.Lost != nil:
+		return strconv.Itoa(*r.Lost)
+	case r.AtMost > 0:
+		return fmt.Sprintf("not known: %d at most, which could not be read", r.AtMost)
+	}
+	return "not known: some could not be read"
 }
 
 // hint says what helps against an error, "" if nobody knows.

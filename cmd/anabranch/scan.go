@@ -74,7 +74,11 @@ func printLeaves(cmd *cobra.Command, g *globals, name string, at address) error 
 		if err != nil {
 			return err
 		}
-		return p.row(r, raw, r.Path, r.Type, text)
+		cells := []string{r.Path, r.Type, text}
+		if r.Expires != nil {
+			cells = append(cells, "until "+r.Expires.Format(writtenLayout))
+		}
+		return p.row(r, raw, cells...)
 	})
 	return errors.Join(err, p.flush())
 }

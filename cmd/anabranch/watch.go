@@ -39,9 +39,10 @@ func watchCommand(g *globals) *cobra.Command {
 		Short: "Print what is there, and then each change, until interrupted",
 		Long: `Watch prints what is there, then a mark (synced), then each group of changes with a
 mark behind it. Between two marks the lines tell of one moment: of a transaction
-all or nothing. A mark's cursor resumes a later watch behind it, after a restart
-too; one that cannot (the namespace was dropped in between) starts again with a
-reset.`,
+all or nothing. That a value expired is not told: 'scan' says when it does.
+
+A mark's cursor resumes a later watch behind it, after a restart too; one that
+cannot (the namespace was dropped in between) starts again with a reset.`,
 		Example: "  anabranch watch edge\n  anabranch watch edge/config -o json --cursor CURSOR",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, positional []string) error {
