@@ -101,14 +101,14 @@ func (d *DB) collect(ctx context.Context, s *store.Namespace, seen *readings) er
 
 // removable returns of what is old, which it takes over and may be nil, the
 // removals that no peer needs to be told of: all that are linked have them, and some
-// other node does, so that they are not known here alone. Where only this node
-// has ever written, and no peer was ever met, it is alone: there is nobody to
-// tell.
+// other node does, so that they are not known here alone. A node that never had
+// a peer, in this run or one before, is alone: there is nobody to tell, and
+// nobody who holds what it drops.
 func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) (_ *crdt.Past, alone bool, err error) {
 	if old == nil {
 		return s.Past(nil), false, nil
 	}
-	alone = true
+	alone = d.roster == nil || d.roster.alone()
 	for w := range old.Normal() {
 		if n, ok := s.NodeOf(w); !ok || n != d.node {
 			alone = false
@@ -120,7 +120,7 @@ func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) 
 			return nil, false, err
 		}
 	}
-	if alone && c.Linked == 0 && (c.Some == nil || c.Some.Empty()) {
+	if alone && c.Linked == 0 {
 		return old, true, nil
 	}
 	if c.Some == nil {

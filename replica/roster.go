@@ -22,6 +22,7 @@ type roster struct {
 
 	mu      sync.RWMutex
 	members map[crdt.NodeID]transport.Credential
+	company bool                  // somebody was met, once: a copy of this node counts
 	out     transport.Revocations // has a lock of its own
 }
 
@@ -29,6 +30,7 @@ type roster struct {
 const (
 	certificatePrefix = "roster/certificate/"
 	revocationPrefix  = "roster/revocation/"
+	companyKey        = "roster/company"
 )
 
 // loadRoster reads what was known.
@@ -62,7 +64,9 @@ func loadRoster(id *transport.Identity, s *store.Store) (*roster, error) {
 	}
 	own := id.Credential()
 	r.members[own.Node] = own
-	return r, nil
+	company, err := s.Local(companyKey)
+	r.company = company != nil
+	return r, err
 }
 
 func (r *roster) cluster() [32]byte { return r.identity.Cluster().ID() }
@@ -70,8 +74,31 @@ func (r *roster) cluster() [32]byte { return r.identity.Cluster().ID() }
 // revoked reports whether a node is no longer a member.
 func (r *roster) revoked(n crdt.NodeID) bool { return r.out.Revoked(n) }
 
+// alone reports whether this node never had a peer, in no run: it met nobody,
+// and knows of no other member.
+func (r *roster) alone() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return !r.company && len(r.members) == 1
+}
+
+// meet writes down that this node is not alone, if it was until now.
+func (r *roster) meet() error {
+	r.mu.Lock()
+	known := r.company
+	r.company = true
+	r.mu.Unlock()
+	if known {
+		return nil
+	}
+	return r.store.SetLocal(companyKey, []byte{1})
+}
+
 // met takes note of a peer that proved its identity.
 func (r *roster) met(peer transport.Credential) error {
+	if err := r.meet(); err != nil {
+		return err
+	}
 	if der := peer.Certificate(); der != nil {
 		return r.add(der)
 	}
