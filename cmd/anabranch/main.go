@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,9 +30,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v%s\n", cmd.CommandPath(), err, hint(err))
+		fmt.Fprintf(stderr, "%s: %s%s\n", cmd.CommandPath(), withoutLongWords(err.Error()), hint(err))
 	}
 	return exitCode(err)
+}
+
+// longWord is a word of an error that nobody reads: far longer than a path of
+// a file, it is something that was given by mistake.
+var longWord = regexp.MustCompile(`\S{512,}`)
+
+// withoutLongWords returns an error's text with such words cut, as cited does.
+func withoutLongWords(text string) string {
+	return longWord.ReplaceAllStringFunc(text, func(word string) string {
+		return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(word[:maxQuoted], ""), len(word))
+	})
 }
 
 // newRoot builds the command tree.

@@ -119,17 +119,21 @@ func printLosses(out io.Writer, r statusRow) error {
 	return p.flush()
 }
 
+// printNotices prints each with its text on a line of its own, which may be
+// long.
 func printNotices(out io.Writer, r statusRow) error {
-	if len(r.Notices) == 0 {
-		return nil
-	}
-	fmt.Fprintln(out)
-	p := newPrinter(out, outputTable, "noticed", "what", "namespace", "node", "")
+	head := "\n"
 	for _, n := range r.Notices {
-		err := p.row(nil, "", n.Time.Format(time.RFC3339), n.Kind, n.Namespace, n.Node[:min(short, len(n.Node))], n.Text)
-		if err != nil {
+		about := n.Time.Format(time.RFC3339) + " " + n.Kind
+		for _, of := range []string{n.Namespace, shortID(n.Node)} {
+			if of != "" {
+				about += " " + of
+			}
+		}
+		if _, err := fmt.Fprintf(out, "%s%s:\n  %s\n", head, about, printable(n.Text)); err != nil {
 			return err
 		}
+		head = ""
 	}
-	return p.flush()
+	return nil
 }
