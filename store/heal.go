@@ -110,7 +110,7 @@ func news(rec crdt.Record, v *crdt.Past) bool {
 }
 
 // putLog has the log lead to the events that were added, from which it may
-// have been collected.
+// have been collected: their transactions' entries are written anew.
 func (h *healing) putLog() error {
 	dots := make([]crdt.Dot, 0, len(h.log))
 	for d := range h.log {
@@ -123,13 +123,19 @@ func (h *healing) putLog() error {
 		if !known {
 			return errors.New("a writer that is covered has no number")
 		}
-		keys := h.log[d]
+		keys, missing := h.log[d], len(h.log[d])
 		err := scanLog(ns.store.engine.DB, ns.log, []stretch{{n, d.Seq - 1, d.Seq}}, func(_ uint32, _ uint64, key []byte) bool {
 			keys = append(keys, crdt.Key(key))
 			return true
 		})
 		if err != nil {
 			return err
+		}
+		if len(keys) > missing { // its parts may be others than the first ones
+			lower, upper := ns.log.parts(n, d.Seq)
+			if err := h.batch.DeleteRange(lower, upper, nil); err != nil {
+				return err
+			}
 		}
 		slices.Sort(keys)
 		entry := &ns.applyBuilder.entry

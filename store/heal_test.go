@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -67,6 +69,34 @@ func TestHealBringsBackWhatWasLost(t *testing.T) {
 		t.Errorf("the vector is %v, was %v", got, vector)
 	}
 	ok(t, s.Check(context.Background()))
+}
+
+// A long transaction's log entry of which a collection took the first part is
+// made whole again, and leads to no key twice.
+func TestHealOfALongTransactionThatWasPartlyCollected(t *testing.T) {
+	s, ns, _, _ := healedStore(t)
+	defer s.Close()
+	long := strings.Repeat("-", 2048)
+	var ops []Op
+	for i := range 3 * logPartBytes / len(long) {
+		ops = append(ops, Op{Key: testKey(fmt.Sprintf("%03d%s", i, long)), Value: []byte("v")})
+	}
+	dot, err := ns.Commit(&Write{Ops: ops})
+	ok(t, err)
+	_, err = ns.Commit(&Write{Ops: ops[:len(ops)/2]})
+	ok(t, err)
+	done, err := ns.Collect(t.Context(), &crdt.Past{}, 0)
+	if err != nil || done.Log == 0 {
+		t.Fatalf("collected %+v (%v), want a part of the log", done, err)
+	}
+	ok(t, s.Check(t.Context()))
+	lost := ops[len(ops)-1].Key
+	theirs := crdt.Entry{Key: lost, Record: recordAt(t, ns, lost)}
+	tamper(t, s, ns.records.record(nil, lost), nil)
+	if changed, err := ns.Heal([]crdt.Entry{theirs}, crdt.Vector{dot.Writer: dot.Seq}); err != nil || changed != 1 {
+		t.Fatalf("%d records changed (%v), want 1", changed, err)
+	}
+	ok(t, s.Check(t.Context()))
 }
 
 // Of two contents of one dot both sides keep the same, whoever heals first.

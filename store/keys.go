@@ -98,6 +98,12 @@ func (p prefix) logged(dst []byte, writer uint32, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(p.indexed(dst, writer), seq)
 }
 
+// parts returns the range of all parts of a log entry.
+func (p prefix) parts(writer uint32, seq uint64) (lower, upper []byte) {
+	lower = p.logged(nil, writer, seq)
+	return lower, append(p.logged(nil, writer, seq), 0xff, 0xff, 0xff) // longer than the last part's
+}
+
 // record returns the key of a record.
 func (p prefix) record(dst []byte, k crdt.Key) []byte {
 	return append(append(dst, p[:]...), k...)
