@@ -123,7 +123,7 @@ func (m *mesh) meet(l *link, how protocol.Knowing) {
 
 // spread tells others where l's peer was met. It runs in the loop.
 func (m *mesh) spread(l *link, news protocol.Whereabouts) {
-	if len(news.Places[0]) > protocol.MaxPlaceBytes {
+	if len(news.Places[0]) > protocol.MaxPlaceBytes || news.Node == m.book.self {
 		return
 	}
 	others := m.others(l)
@@ -175,7 +175,8 @@ func (b *book) places() []string {
 
 // tell returns where this node met others for the first time after since, for a
 // peer: at most so many, drawn by chance, since all would dial the same ones.
-// linked is where links lead to.
+// linked is where links lead to. Where copies of this node are is left out: of
+// itself a node tells where it listens, and nothing else.
 func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, since, now time.Time) []protocol.Whereabouts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,7 +185,8 @@ func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, s
 		if linked[c.address] == c.node && !c.proven.IsZero() {
 			c.proven, c.heard = now, now
 		}
-		if !c.first.After(since) || c.proven.IsZero() || now.Sub(c.proven) > tellCandidates || c.node == peer || len(c.address) > protocol.MaxPlaceBytes {
+		old := c.proven.IsZero() || now.Sub(c.proven) > tellCandidates || !c.first.After(since)
+		if old || c.node == peer || c.node == b.self || len(c.address) > protocol.MaxPlaceBytes {
 			continue
 		}
 		w := byNode[c.node]

@@ -2,7 +2,9 @@ package replica
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,5 +140,31 @@ func TestACopyThatCannotDialIsDialed(t *testing.T) {
 		f.pass(time.Second)
 		hub.holds("device", 0, 1)
 		twin.holds("twin", 0, 1)
+	})
+}
+
+// A node that has met a copy of itself, and knows where that is, tells others
+// where it is itself, once: what it tells is taken, and no link ends over it.
+func TestANodeThatMetItsCopyIsUnderstood(t *testing.T) {
+	inBubble(t, 3, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+		hub, device, third := f.nodes[0], f.nodes[1], f.nodes[2]
+		device.put("before", 0, 10)
+		f.converge("edge")
+		f.copyOf(device, hub.address, device.address)
+		f.pass(20 * time.Second)
+		if device.db.mesh.book.at("node3:1") != device.identity.Node() {
+			t.Fatal("it does not know where the copy is")
+		}
+		var said strings.Builder
+		third.options.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		third.restart() // and is told of all again
+		f.pass(5 * time.Minute)
+		if err := third.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		third.db = nil
+		if strings.Contains(said.String(), "closing a link") {
+			t.Errorf("what was told broke the protocol:\n%s", &said)
+		}
 	})
 }
