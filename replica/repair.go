@@ -29,7 +29,7 @@ type Repaired struct {
 type RepairOptions struct {
 	// Alone writes what could be read again at once, as news, rather than
 	// when a peer has told what it has: for a device without peers, or whose
-	// peers are gone for good. What peers have removed or overwritten
+	// peers are gone for good. It also ends the wait of an earlier Repair. What peers have removed or overwritten
 	// meanwhile may then come back beside it. A database of no cluster is
 	// always repaired so.
 	Alone bool
@@ -43,11 +43,15 @@ type RepairOptions struct {
 // again: the damaged store is put aside within it, and kept. The node stays
 // who it is, with its key, its peers and its subscriptions; its namespaces are
 // filled by peers, as those of a new node are, once the database is opened
-// with a network. When a peer has told all that it has, those events that
-// could be read of the damaged store and that the peer has not seen are
-// written again, as a new writer, with their time: unsent writes are not lost
-// with the store, and what peers have overwritten stays so. NoticeRepaired
-// tells of that.
+// with a network. When a peer has told all that it has, and with it all is here
+// that the damaged store had of other nodes, those events that could be read of
+// that store and that no peer so far has seen are written again, as a new
+// writer, with their time: unsent writes are not lost with the store, and what
+// those peers have overwritten stays so. NoticeRepaired tells of that. A peer
+// that has less, such as a newborn node, ends no repair; only of a store that
+// had nothing of other nodes nobody can tell, and any peer that has something
+// ends it. If what it had of others is nowhere any more, a second Repair, Alone,
+// ends the wait.
 //
 // Nothing is done if nothing is damaged: then Aside is "". A repair that was
 // cut off is to be begun again, and Open says so with ErrRepairing. Other
@@ -111,6 +115,7 @@ func (d *DB) startReissuing() error {
 		return nil
 	}
 	d.background(func(ctx context.Context) {
+		said := map[*store.Namespace]string{} // why it waits, as it was logged last
 		for len(waiting) > 0 {
 			select {
 			case <-time.After(reissueEvery):
@@ -119,7 +124,8 @@ func (d *DB) startReissuing() error {
 			}
 			waiting = slices.DeleteFunc(waiting, func(ns *store.Namespace) bool {
 				done, err := d.endRepair(ctx, ns)
-				if err != nil && ctx.Err() == nil {
+				if err != nil && ctx.Err() == nil && err.Error() != said[ns] {
+					said[ns] = err.Error()
 					d.log.Warn("a repair waits", "namespace", ns.Name(), "error", err)
 				}
 				return done || errors.Is(err, ErrNoNamespace)
@@ -129,11 +135,18 @@ func (d *DB) startReissuing() error {
 	return nil
 }
 
+var errNotRefilled = errors.New("the peers so far lack some of what the damaged store had of other nodes")
+
 // endRepair ends the repair of a namespace, if it was filled.
 func (d *DB) endRepair(ctx context.Context, ns *store.Namespace) (done bool, err error) {
 	if d.mesh != nil {
 		if filled, err := d.mesh.filled(ctx, ns.Name()); err != nil || !filled {
 			return false, err
+		}
+		if refilled, err := ns.Refilled(); err != nil {
+			return false, err
+		} else if !refilled {
+			return false, errNotRefilled
 		}
 	}
 	again, err := ns.Reissue(ctx)

@@ -259,3 +259,54 @@ func TestWhatIsWrittenAgainCountsOnce(t *testing.T) {
 		}
 	})
 }
+
+// A peer that has less than the damaged store had of others, as a newborn one,
+// ends no repair: what a third has removed and overwritten stays so. Alone ends
+// the wait.
+func TestANewbornPeerEndsNoRepair(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		inBubble(t, 3, simnet.Options{}, func(f *wholeFleet) {
+			newborn := f.nodes[2]
+			newborn.shut()
+			f.nodes = f.nodes[:2]
+			partedWrites(f)
+			f.nodes = f.nodes[:3]
+			mine, other := f.nodes[0], f.nodes[1]
+			mine.flip("MANIFEST-"+manifestOf(mine), 0.4)
+			f.net.Cut(mine.address, other.address)
+			f.net.Cut(newborn.address, other.address)
+			newborn.open()
+			newborn.update("edge", func(tx *Tx) error { return setKey(tx, "newborn", "first") })
+			mine.repair()
+			f.pass(10 * time.Second)
+			err := mine.namespace("edge").View(context.Background(), func(v *View) error {
+				_, err := crdt.NewRegister[string]("newborn").Get(v)
+				return err
+			})
+			if err != nil {
+				t.Errorf("the newborn peer was not met: %v", err)
+			}
+			if got := mine.noticed(); slices.Contains(got, NoticeRepaired) {
+				t.Error("the newborn peer ended the repair")
+			}
+			if alone {
+				mine.shut()
+				done, err := Repair(context.Background(), "db", RepairOptions{FS: mine.disk, Identity: mine.identity, Alone: true})
+				if err != nil || done.Reissued == 0 {
+					t.Errorf("%+v, %v", done, err)
+				}
+				mine.open()
+				return
+			}
+			f.net.Heal(mine.address, other.address)
+			f.net.Heal(newborn.address, other.address)
+			f.pass(10 * time.Second)
+			f.converge("edge")
+			for _, n := range f.nodes {
+				if lacking := checkParted(n); len(lacking) > 0 {
+					t.Errorf("at %s: %q", n.address, lacking)
+				}
+			}
+		})
+	}
+}

@@ -169,6 +169,24 @@ func (ns *Namespace) Pending() (bool, error) {
 	return some, errors.Join(readError(it.Error()), it.Close())
 }
 
+// Refilled reports whether the namespace covers all that the store which it was
+// repaired from had of other nodes, as far as that can be read. What does not
+// reach so far is older than what the damaged store had: nobody can tell by it
+// what is still to be written again. Errors are those of Pending.
+func (ns *Namespace) Refilled() (bool, error) {
+	p, err := ns.loadPending()
+	if err != nil {
+		return false, ns.named("read", err)
+	}
+	own := ns.Past(ns.Vector())
+	for _, w := range p.others {
+		if !own.Covers(crdt.Dot{Writer: w, Seq: p.past.Seq(w)}) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // lostWriter stands for a writer of whom only the number is known: its record
 // could not be read. It ends in that, behind what no random id begins with.
 func lostWriter(n uint64) (w crdt.WriterID) {

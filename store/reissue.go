@@ -68,6 +68,7 @@ type salvaged struct {
 	table   map[uint64]crdt.WriterID // by the repaired store's numbers
 	lineage crdt.Lineage
 	seen    map[crdt.WriterID]*crdt.Past // what each writer's first event had seen of its node's
+	others  []crdt.WriterID              // those of other nodes
 }
 
 func (ns *Namespace) loadPending() (*salvaged, error) {
@@ -82,6 +83,9 @@ func (ns *Namespace) loadPending() (*salvaged, error) {
 		if err == nil {
 			table[uint64(n)] = rec.Writer
 			_ = p.lineage.Add(rec) // one whose parents are lost stands for itself
+			if rec.Node != ns.store.options.Node {
+				p.others = append(p.others, rec.Writer)
+			}
 		}
 		return err
 	})

@@ -34,8 +34,10 @@ func repairCommand(g *globals) *cobra.Command {
 		Long: `Repair puts a damaged store aside, in the directory itself, and makes a new one in
 its place. The node stays who it is, with its key, its peers and its namespaces.
 What could be read of the damaged store is kept until 'serve' has filled the
-namespaces from a peer; what the peer has not seen is then written again. So writes
-that were not sent yet are not lost, and what others have overwritten stays so.
+namespaces from peers that have all it had of other nodes; what those peers have
+not seen is then written again. So writes that were not sent yet are not lost, and
+what they have overwritten stays so. If what it had of others is nowhere any more,
+repair it once more with --alone.
 What neither can be read nor is at a peer is lost. Nothing is done to a store that
 is not damaged, and a repair that was cut off can be begun again. No daemon may
 serve the directory meanwhile.

@@ -103,7 +103,8 @@ func (m *Machine) Covered(namespace string) *crdt.Past {
 	return sp.others.Clone()
 }
 
-// Filled reports whether all is here that some peer has, which has something.
+// Filled reports whether all is here that some peer has, which has something,
+// be it little.
 // Like Step it is for the goroutine that steps the machine.
 func (m *Machine) Filled(namespace string) bool {
 	sp := m.space(namespace)
