@@ -16,7 +16,13 @@ import (
 // come to stand beside those that are here; of two contents of one dot the
 // greater stays, as in every join. Removals and values that expire are left
 // out, since nodes drop them at different times. So two nodes that heal each
-// other hold the same in the end, and nothing is taken away.
+// other hold the same in the end, and nothing is taken away but what certainly
+// was superseded: a store that lost its newest table shows older versions of
+// its records, so an event goes whose writer, or a later run of its node, wrote
+// one that only the other side holds.
+//
+// A peer that does not cover the floor is not heard: what it holds may have been
+// removed, and nothing here tells of that any more.
 //
 // It returns how many records have changed. Nothing else does: no vector
 // moves, and watchers are not told. Entries are few, since commits and applies
@@ -38,6 +44,9 @@ func (ns *Namespace) Heal(entries []crdt.Entry, peer crdt.Vector) (changed int, 
 	at := ns.history.visible
 	h := healing{ns: ns, peer: ns.Past(peer), own: at.past(), batch: ns.store.engine.DB.NewBatch(), log: map[crdt.Dot][]crdt.Key{}}
 	defer h.batch.Close()
+	if !h.peer.CoversAll(at.floor) {
+		return 0, nil
+	}
 	for i := range entries {
 		if err := h.record(&entries[i]); err != nil {
 			return 0, ns.named("heal", err)
@@ -82,7 +91,7 @@ func (h *healing) record(theirs *crdt.Entry) error {
 		return nil // a delta will bring it, or has brought it
 	}
 	lasting := slices.DeleteFunc(slices.Clone(theirs.Record), func(e crdt.Event) bool { return e.Removed || e.Expires != 0 })
-	both := union(rec, lasting)
+	both := union(h.without(rec, lasting), h.without(lasting, rec))
 	if len(both) > crdt.MaxSiblings {
 		return nil
 	}
@@ -102,6 +111,25 @@ func (h *healing) record(theirs *crdt.Entry) error {
 		}
 	}
 	return nil
+}
+
+// without returns the events of a record but for those that another superseded.
+// What both hold superseded nothing: Reissue has a writer stand beside itself.
+func (h *healing) without(rec, other crdt.Record) crdt.Record {
+	return slices.DeleteFunc(slices.Clone(rec), func(e crdt.Event) bool {
+		return !holds(other, e.Dot) && slices.ContainsFunc(other, func(o crdt.Event) bool {
+			return !holds(rec, o.Dot) && h.saw(&o, &e)
+		})
+	})
+}
+
+// saw reports whether the writer of o, or a run of its node before it, wrote e
+// before o.
+func (h *healing) saw(o, e *crdt.Event) bool {
+	if o.Writer == e.Writer {
+		return e.Seq < o.Seq
+	}
+	return h.ns.Past(crdt.Vector{o.Writer: 1}).Covers(e.Dot)
 }
 
 // news reports whether a record has an event that a vector does not cover.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
@@ -113,6 +115,78 @@ func TestHealKeepsOneOfTwoContents(t *testing.T) {
 		if got := recordAt(t, ns, theirs.Key); string(got[0].Value) != "zz, which is greater" {
 			t.Errorf("there is %q", got[0].Value)
 		}
+	}
+}
+
+// A store that lost its newest table shows the older version of a record: it
+// gets the newer one, and the healthy side keeps that alone.
+func TestHealBringsNoOlderVersionBack(t *testing.T) {
+	s, ns, _, _ := healedStore(t)
+	write := func(op Op) crdt.Record {
+		op.Key = testKey("k")
+		_, err := ns.Commit(&Write{Ops: []Op{op}})
+		ok(t, err)
+		return recordAt(t, ns, op.Key)
+	}
+	versions := []crdt.Record{write(Op{Value: []byte("1")}), write(Op{Value: []byte("2")})}
+	o := s.options
+	ok(t, s.Close())
+	s, err := Open("db", o) // a later run
+	ok(t, err)
+	defer s.Close()
+	ns, err = s.Namespace("things")
+	ok(t, err)
+	versions = append(versions, write(Op{Value: []byte("3")}), write(Op{Removed: true}))
+	for here, mine := range versions {
+		for there, theirs := range versions {
+			if theirs[0].Removed {
+				continue // a peer's removals are not told
+			}
+			ok(t, s.engine.DB.Set(ns.records.record(nil, testKey("k")), appendRecord(nil, mine, ns.mustNumber), pebble.NoSync))
+			_, err := ns.Heal([]crdt.Entry{{Key: testKey("k"), Record: theirs}}, ns.Vector())
+			ok(t, err)
+			want := versions[max(here, there)]
+			if got := recordAt(t, ns, testKey("k")); !slices.EqualFunc(got, want, func(a, b crdt.Event) bool { return a.Dot == b.Dot }) {
+				t.Errorf("version %d with %d of the peer: there is %v, want %v", here+1, there+1, got, want)
+			}
+		}
+	}
+}
+
+// What stands beside what its own writer wrote later, on one of both sides, was
+// not superseded: Reissue writes so.
+func TestHealKeepsWhatWasWrittenAgain(t *testing.T) {
+	s, ns, vector, _ := healedStore(t)
+	defer s.Close()
+	one := recordAt(t, ns, testKey("a"))[0]
+	event := func(seq uint64) crdt.Event {
+		return crdt.Event{Dot: crdt.Dot{Writer: one.Writer, Seq: seq}, Value: []byte("v")}
+	}
+	beside := crdt.Record{event(1), event(2)}
+	tamper(t, s, ns.records.record(nil, testKey("w")), appendRecord(nil, beside[:1], ns.mustNumber))
+	changed, err := ns.Heal([]crdt.Entry{{Key: testKey("w"), Record: beside}}, vector)
+	if got := recordAt(t, ns, testKey("w")); err != nil || changed != 1 || len(got) != 2 {
+		t.Errorf("there is %v, want %v (%d changed, %v)", got, beside, changed, err)
+	}
+}
+
+// Once a removal was collected here nothing tells of it: what a peer that has
+// not seen it still holds does not come back.
+func TestHealHearsNobodyBelowTheFloor(t *testing.T) {
+	s, ns, _, _ := healedStore(t)
+	defer s.Close()
+	_, err := ns.Commit(&Write{Ops: []Op{{Key: testKey("k"), Value: []byte("v")}}})
+	ok(t, err)
+	peer, theirs := ns.Vector(), recordAt(t, ns, testKey("k"))
+	_, err = ns.Commit(&Write{Ops: []Op{{Key: testKey("k"), Removed: true}}})
+	ok(t, err)
+	ok(t, ns.Sync(context.Background()))
+	if done, err := ns.Collect(context.Background(), ns.Past(ns.Vector()), 0); err != nil || done.Removals != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	changed, err := ns.Heal([]crdt.Entry{{Key: testKey("k"), Record: theirs}}, peer)
+	if got := recordAt(t, ns, testKey("k")); err != nil || changed != 0 || len(got) != 0 {
+		t.Errorf("%d records changed (%v), there is %v", changed, err, got)
 	}
 }
 
