@@ -5,11 +5,14 @@ import "github.com/anabranch-db/anabranch/crdt"
 // Renew ends this run's writer: what is written from now on has another one.
 // It is for a process that may have been resumed from a copy of its memory,
 // beside which the original goes on as the same writer. It does nothing before
-// the first transaction. Errors are those of Commit.
+// the first transaction. It waits for an apply under way, which has taken this
+// run's writer as it was. Errors are those of Commit.
 func (ns *Namespace) Renew() error {
 	if err := ns.store.engine.admit(); err != nil {
 		return ns.named("renew the writer of", err)
 	}
+	ns.applying.Lock()
+	defer ns.applying.Unlock()
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
 	at := ns.history.visible
