@@ -174,7 +174,7 @@ func (ns *Namespace) alone(fill func(*pebble.Batch) error) error {
 	b := ns.store.engine.DB.NewBatch()
 	err := fill(b)
 	if err == nil {
-		err = ns.publish(false, b, func(*history) {})
+		err = ns.publish(false, b, writes{}, func(*history) {})
 		if err == nil {
 			ns.store.users.Done()
 		}

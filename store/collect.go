@@ -287,8 +287,7 @@ func (c *collector) commit(w sweeping) error {
 	if err := ns.putTails(b, at); err != nil {
 		return err
 	}
-	ns.memos.wrote(ns.next(), slices.Values(w.drop))
-	if err := ns.publish(false, b, func(h *history) { h.commitForeign(at.foreign, at.own, floor) }); err != nil {
+	if err := ns.publish(false, b, writes{keys: w.drop, same: true}, func(h *history) { h.commitForeign(at.foreign, at.own, floor) }); err != nil {
 		return err
 	}
 	defer ns.store.users.Done()

@@ -125,17 +125,13 @@ func (ns *Namespace) commitOwn(w *Write) (crdt.Dot, pending, error) {
 	b := ns.store.engine.DB.NewBatch()
 	dot, err := ns.buildOwn(b, w.Ops)
 	if err == nil {
-		ns.memos.wrote(ns.next(), opKeys(w.Ops))
-		err = ns.publish(!w.Buffered, b, func(h *history) { h.commitOwn(dot) })
+		err = ns.publish(!w.Buffered, b, writes{ops: w.Ops}, func(h *history) { h.commitOwn(dot) })
 	}
 	if err != nil {
 		ns.disown()
 		return crdt.Dot{}, pending{}, errors.Join(err, b.Close())
 	}
 	commit := ns.history.visible.commit
-	for i := range w.Ops {
-		ns.recent.add(commit, w.Ops[i].Key)
-	}
 	if w.Buffered {
 		b.Close() // cannot fail once it was applied
 		return dot, pending{commit: commit}, nil
@@ -165,33 +161,6 @@ func (ns *Namespace) disown() {
 		ns.writer = crdt.WriterID{}
 	}
 }
-
-// publish is the one place where anything becomes visible: Pebble and the
-// position move together. The caller holds commits, and what it built is
-// valid for the present position.
-func (ns *Namespace) publish(durable bool, b *pebble.Batch, move func(*history)) error {
-	ns.state.Lock()
-	defer ns.state.Unlock()
-	if err := ns.use(); err != nil {
-		return err
-	}
-	if err := ns.store.engine.apply(b, durable); err != nil {
-		ns.store.users.Done()
-		return err
-	}
-	ns.move(move)
-	return nil
-}
-
-// move moves the position. The caller holds state.
-func (ns *Namespace) move(move func(*history)) {
-	move(&ns.history)
-	ns.memos.passed(ns.history.visible.commit)
-}
-
-// next returns the number of the commit that is about to be made. The caller
-// holds commits.
-func (ns *Namespace) next() uint64 { return ns.history.visible.commit + 1 }
 
 // settle ends a commit that is visible: it tells, and waits for the disk or
 // lets the syncer do so.

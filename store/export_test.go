@@ -27,6 +27,9 @@ func (r *Reconciliation) FinishOvertaken(overtake func()) (Applied, error) {
 // Flush writes the memtable out, as a full one is.
 func (s *Store) Flush() error { return s.engine.DB.Flush() }
 
+// SetFull has the store take its disk for full, or for one with room again.
+func (s *Store) SetFull(full bool) { s.engine.faults.setFull(full) }
+
 // OpenRaw opens the Pebble that a store of these options would have, for
 // measuring against it.
 func OpenRaw(dir string, o Options) (db *pebble.DB, closeDB func() error, err error) {
@@ -78,19 +81,6 @@ func (in *Incoming) FinishReading(to crdt.Vector) (Applied, error) {
 	}
 	defer ns.store.users.Done()
 	return a.done, m.publish()
-}
-
-// VectorEntries returns how many entries of the vector are on disk.
-func (ns *Namespace) VectorEntries(t testing.TB) (n int) {
-	it, err := ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: ns.vectors[:], UpperBound: ns.vectors.end()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		n++
-	}
-	return n
 }
 
 // Staged returns how many keys are staged.

@@ -58,15 +58,11 @@ func (ns *Namespace) Heal(entries []crdt.Entry, peer crdt.Vector) (changed int, 
 	if err := h.putLog(); err != nil {
 		return 0, ns.named("heal", err)
 	}
-	ns.memos.wrote(ns.next(), slices.Values(h.changed))
-	if err := ns.publish(false, h.batch, func(hi *history) { hi.commitForeign(at.foreign, at.own, at.floor) }); err != nil {
+	if err := ns.publish(false, h.batch, writes{keys: h.changed}, func(hi *history) { hi.commitForeign(at.foreign, at.own, at.floor) }); err != nil {
 		return 0, ns.named("heal", err)
 	}
 	defer ns.store.users.Done()
 	ns.store.syncer.add(ns, false)
-	for _, k := range h.changed {
-		ns.recent.add(ns.history.visible.commit, k)
-	}
 	return len(h.changed), nil
 }
 

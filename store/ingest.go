@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -216,37 +215,7 @@ func (m *tableMerge) publish() error {
 		return err
 	}
 	m.settled()
-	ns.recent.forget(ns.history.visible.commit)
 	m.done.Staged = true
-	return nil
-}
-
-// publishTables is publish for tables. Pebble moves while state is free, so
-// snapshots are of the position before until both have moved. The caller
-// holds commits.
-func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
-	before, err := ns.snapshot()
-	if err != nil {
-		return err
-	}
-	defer before.Close()
-	ns.state.Lock()
-	if err = ns.use(); err == nil {
-		ns.view, ns.frozen = before.view, true
-	}
-	ns.state.Unlock()
-	if err != nil {
-		return err
-	}
-	err = ns.store.engine.ingest(context.Background(), paths)
-	ns.state.Lock()
-	defer ns.state.Unlock()
-	ns.frozen = false
-	if err != nil {
-		ns.store.users.Done()
-		return err
-	}
-	ns.move(move)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,15 +51,25 @@ func (m *memo) bytes() int64 {
 	return int64(n)
 }
 
-// wrote takes note that a commit, which is not visible yet, writes at keys.
-func (ms *memos) wrote(commit uint64, keys iter.Seq[crdt.Key]) {
+// wrote takes note of what a commit writes, which is not visible yet and may
+// never be: then the next one has its number.
+func (ms *memos) wrote(commit uint64, w writes) {
+	if w.none() {
+		return
+	}
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	ms.commit = commit
+	if w.any {
+		for _, m := range ms.spans {
+			ms.forget(m, commit)
+		}
+		return
+	}
 	if len(ms.spans) == 0 {
 		return
 	}
-	for k := range keys {
+	for k := range w.all {
 		if m := ms.holding(k); m != nil {
 			ms.change(m, written{k, commit})
 		}
@@ -86,20 +95,6 @@ func (ms *memos) change(m *memo, w written) {
 	was := m.bytes()
 	m.changed = append(m.changed, w)
 	ms.pool.used.Add(m.bytes() - was)
-}
-
-// passed takes note that a commit is about to be visible. If it did not tell
-// what it writes, that is anything.
-func (ms *memos) passed(commit uint64) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if ms.commit >= commit {
-		return
-	}
-	ms.commit = commit
-	for _, m := range ms.spans {
-		ms.forget(m, commit)
-	}
 }
 
 func (ms *memos) forget(m *memo, commit uint64) {
@@ -264,24 +259,3 @@ func (s *Snapshot) Remember(span crdt.Span, fold any, bytes int) {
 }
 
 var _ crdt.Memo = (*Snapshot)(nil)
-
-// opKeys and entryKeys yield the keys that are written.
-func opKeys(ops []Op) iter.Seq[crdt.Key] {
-	return func(yield func(crdt.Key) bool) {
-		for i := range ops {
-			if !yield(ops[i].Key) {
-				return
-			}
-		}
-	}
-}
-
-func entryKeys(entries []crdt.Entry) iter.Seq[crdt.Key] {
-	return func(yield func(crdt.Key) bool) {
-		for i := range entries {
-			if !yield(entries[i].Key) {
-				return
-			}
-		}
-	}
-}

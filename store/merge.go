@@ -123,18 +123,10 @@ func (m *batchMerge) publish() error {
 	if err := m.rejoin(); err != nil {
 		return err
 	}
-	ns.memos.wrote(ns.next(), entryKeys(m.entries))
-	if err := ns.publish(false, m.batch, m.move()); err != nil {
+	if err := ns.publish(false, m.batch, writes{entries: m.entries}, m.move()); err != nil {
 		return err
 	}
 	m.settled()
-	if commit := ns.history.visible.commit; len(m.entries) > recentKeys {
-		ns.recent.forget(commit)
-	} else {
-		for i := range m.entries {
-			ns.recent.add(commit, m.entries[i].Key)
-		}
-	}
 	return nil
 }
 

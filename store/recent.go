@@ -35,9 +35,17 @@ func (r *recent) add(commit uint64, k crdt.Key) {
 	}
 }
 
-// forget stands for a commit of more keys than are remembered.
-func (r *recent) forget(commit uint64) {
-	*r = recent{ring: r.ring[:0], forgot: commit}
+// wrote remembers what a commit wrote, which is visible.
+func (r *recent) wrote(commit uint64, w writes) {
+	if w.any {
+		*r = recent{ring: r.ring[:0], forgot: commit}
+	}
+	if w.same {
+		return
+	}
+	for k := range w.all {
+		r.add(commit, k)
+	}
 }
 
 // ReadSet is what a transaction read: its commit is refused if any of it was

@@ -194,19 +194,14 @@ func (p *salvaged) commit(entries []crdt.Entry, done *Reissued) (pending, error)
 	}
 	err := ns.builder.entry.finish(t.put)
 	if err == nil {
-		ns.memos.wrote(ns.next(), entryKeys(entries))
-		err = ns.publish(true, b, func(h *history) { h.commitOwn(t.dot) })
+		err = ns.publish(true, b, writes{entries: entries}, func(h *history) { h.commitOwn(t.dot) })
 	}
 	if err != nil {
 		ns.disown()
 		return pending{}, errors.Join(err, b.Close())
 	}
 	*done = t.left
-	commit := ns.history.visible.commit
-	for _, e := range entries {
-		ns.recent.add(commit, e.Key)
-	}
-	return pending{commit, b}, nil
+	return pending{ns.history.visible.commit, b}, nil
 }
 
 // reissue is one transaction that writes events again.

@@ -27,7 +27,7 @@ func (ns *Namespace) Renew() error {
 	if err := ns.putEntry(put, at.own); err != nil {
 		return ns.named("renew the writer of", err)
 	}
-	if err := ns.publish(false, b, func(h *history) { h.commitForeign(at.past(), crdt.Dot{}, at.floor) }); err != nil {
+	if err := ns.publish(false, b, writes{}, func(h *history) { h.commitForeign(at.past(), crdt.Dot{}, at.floor) }); err != nil {
 		return ns.named("renew the writer of", err)
 	}
 	defer ns.store.users.Done()

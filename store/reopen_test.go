@@ -30,7 +30,7 @@ func TestTheOwnSequenceIsRecoveredFromTheLog(t *testing.T) {
 	for i := range 7 {
 		commit(t, ns, set(numbered(i), "x"))
 	}
-	if n := ns.VectorEntries(t); n != 0 {
+	if n := ns.Entries(t); n != 0 {
 		t.Fatalf("%d entries of the vector are on disk, the log's tail should do", n)
 	}
 	want := state(t, ns)

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// writes is which records a commit writes, for those who go by what they have
+// read of them: folds that are remembered (memo.go) and transactions that are
+// under way (recent.go). The zero value is none. Its keys are in slices as they
+// come, since a commit would allocate a function that yields them.
+type writes struct {
+	ops     []Op
+	entries []crdt.Entry
+	keys    []crdt.Key
+	any     bool // too many to tell, in their place
+	// same says that what can be read stays: of removals and of what has
+	// expired some is not there any more, which no transaction minds.
+	same bool
+}
+
+// none reports whether nothing is written.
+func (w *writes) none() bool {
+	return !w.any && len(w.ops) == 0 && len(w.entries) == 0 && len(w.keys) == 0
+}
+
+// all yields the keys.
+func (w *writes) all(yield func(crdt.Key) bool) {
+	for i := range w.ops {
+		if !yield(w.ops[i].Key) {
+			return
+		}
+	}
+	for i := range w.entries {
+		if !yield(w.entries[i].Key) {
+			return
+		}
+	}
+	for _, k := range w.keys {
+		if !yield(k) {
+			return
+		}
+	}
+}
+
+// publish makes a batch visible, or nothing of it: Pebble and the position
+// move together. The caller holds commits, and what it built is valid for the
+// present position.
+func (ns *Namespace) publish(durable bool, b *pebble.Batch, w writes, move func(*history)) error {
+	return ns.tell(w, func() error {
+		ns.state.Lock()
+		defer ns.state.Unlock()
+		if err := ns.use(); err != nil {
+			return err
+		}
+		if err := ns.store.engine.apply(b, durable); err != nil {
+			ns.store.users.Done()
+			return err
+		}
+		move(&ns.history)
+		return nil
+	})
+}
+
+// publishTables is publish for tables. Pebble moves while state is free, so
+// snapshots are of the position before until both have moved. The caller
+// holds commits.
+func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
+	before, err := ns.snapshot()
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	return ns.tell(writes{any: true}, func() error {
+		ns.state.Lock()
+		if err = ns.use(); err == nil {
+			ns.view, ns.frozen = before.view, true
+		}
+		ns.state.Unlock()
+		if err != nil {
+			return err
+		}
+		err = ns.store.engine.ingest(context.Background(), paths)
+		ns.state.Lock()
+		defer ns.state.Unlock()
+		ns.frozen = false
+		if err != nil {
+			ns.store.users.Done()
+			return err
+		}
+		move(&ns.history)
+		return nil
+	})
+}
+
+// tell tells what a commit writes around show, which makes it visible: by here
+// comes all that becomes visible. Memos hear of it before, so that no snapshot
+// that shows it finds a fold without; to hear of one that then fails costs
+// them little. Transactions do after: one that fails is not theirs to conflict
+// with. The caller holds commits.
+func (ns *Namespace) tell(w writes, show func() error) error {
+	ns.memos.wrote(ns.history.visible.commit+1, w)
+	if err := show(); err != nil {
+		return err
+	}
+	ns.recent.wrote(ns.history.visible.commit, w)
+	return nil
+}
