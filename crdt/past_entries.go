@@ -241,3 +241,9 @@ func (p *Past) Transactions() (n uint64) {
 	}
 	return n
 }
+
+// Bytes returns about how much memory p takes.
+func (p *Past) Bytes() int {
+	const header, perHead, perExtra = 64, 16, 64
+	return header + perHead*cap(p.heads) + perExtra*len(p.extra)
+}

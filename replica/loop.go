@@ -75,9 +75,11 @@ func (m *mesh) step(ev protocol.Event) {
 	}
 }
 
-// execute carries effects out, in order. An Apply or a Learn among them, of
-// which one frame gives at most one, keeps the frame: then it is done with
-// when release is called, and execute reports so.
+// execute carries effects out, in order. One among them that reads the frame
+// which was received, of which there is at most one, keeps it: then it is done
+// with when release is called, and execute reports so. A frame that the machine
+// holds back is released at once, since the machine bounds those itself, and
+// comes with the effects of some later event.
 func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 	n := m.beginBuilds(effects)
 	for _, e := range effects {

@@ -53,12 +53,12 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 func (m *Machine) apply(s *session, d deltaHead, body []byte) {
 	a := m.arrived(s, d, body)
 	m.askToSpare(s, a)
+	m.noteProgress(s, d.last)
 	if len(s.held) > 0 || s.early(a) {
 		m.hold(s, a)
 	} else {
 		m.take(s, a)
 	}
-	m.noteProgress(s, d.last)
 	m.tend(s)
 	m.pull(s.space)
 }

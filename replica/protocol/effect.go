@@ -127,7 +127,9 @@ type Cancel struct{ Job JobID }
 //
 // The executor bounds memory by receiving no more from a link while much of
 // what came waits to be applied; Want and pushes keep that to one delta at a
-// time per namespace, usually.
+// time per namespace, usually. A frame may be of an earlier Received than the
+// one that gives its Apply: the machine keeps it until then, and bounds what it
+// keeps so itself (MaxHeldBytes).
 type Apply struct {
 	Job       JobID
 	Link      LinkID

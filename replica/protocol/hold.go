@@ -23,6 +23,8 @@ type arrival struct {
 	past  *crdt.Past  // what that covers, as far as its writers are known
 	total crdt.Vector // the sender's floor
 	came  int64
+	dueAt int64 // of what is held: when to look at it
+	bytes int   // of what is held: about what it takes
 }
 
 func (m *Machine) arrived(s *session, d deltaHead, body []byte) *arrival {
@@ -60,29 +62,55 @@ func (s *session) early(a *arrival) bool {
 	return a.deltaHead.brings != nil && (s.learning > 0 || len(s.needs(a)) > 0)
 }
 
-// hold keeps a frame until what it builds on is here.
+// hold keeps a frame until what it builds on is here. Where that is too much,
+// the link goes without that has the most.
 func (m *Machine) hold(s *session, a *arrival) {
+	a.dueAt = m.now + HoldMillis
+	a.bytes = a.memory()
 	s.held = append(s.held, a)
-	size := 0
-	for _, o := range s.space.sessions {
-		for _, h := range o.held {
-			size += len(h.body)
+	s.link.heldBytes += a.bytes
+	for {
+		sum, most := 0, s.link
+		for _, l := range m.links {
+			if sum += l.heldBytes; l.heldBytes > most.heldBytes {
+				most = l
+			}
+		}
+		if sum <= MaxHeldBytes {
+			break
+		}
+		for _, o := range most.sessions {
+			if len(o.held) > 0 {
+				m.refuse(o, reasonAwaited)
+			}
 		}
 	}
-	if size > MaxHeldBytes {
-		m.refuse(s, reasonAwaited)
-		return
-	}
 	m.scheduleHeld(s.space)
+}
+
+// memory returns about how many bytes a takes.
+func (a *arrival) memory() int {
+	entries := len(a.to) + len(a.total) + len(a.deltaHead.diff) + len(a.deltaHead.floor) + len(a.deltaHead.brings)
+	n := arrivalMemory + len(a.body) + entryMemory*entries
+	if a.past != nil {
+		n += a.past.Bytes()
+	}
+	return n
+}
+
+// unhold takes the first frame out of what is held.
+func (s *session) unhold() *arrival {
+	a := s.held[0]
+	s.held = s.held[1:]
+	s.link.heldBytes -= a.bytes
+	return a
 }
 
 // deliver takes what was held and can be applied now.
 func (m *Machine) deliver(sp *space) {
 	for _, s := range sp.sessions {
 		for len(s.held) > 0 && !s.early(s.held[0]) {
-			a := s.held[0]
-			s.held = s.held[1:]
-			m.take(s, a)
+			m.take(s, s.unhold())
 		}
 	}
 	m.scheduleHeld(sp)
@@ -93,20 +121,21 @@ func (m *Machine) scheduleHeld(sp *space) {
 	sp.heldAt = 0
 	for _, s := range sp.sessions {
 		if len(s.held) > 0 {
-			sp.heldAt = earlier(sp.heldAt, s.held[0].came+HoldMillis)
+			sp.heldAt = earlier(sp.heldAt, s.held[0].dueAt)
 		}
 	}
 }
 
 // checkHeld refuses what was held for too long, unless what it builds on is
-// coming.
+// coming: then it waits for as long as a fetch would, so that nobody who leaves
+// a delta open stops what others send.
 func (m *Machine) checkHeld(sp *space) {
 	for _, s := range slices.Clone(sp.sessions) {
-		if len(s.held) == 0 || s.held[0].came+HoldMillis > m.now {
+		if len(s.held) == 0 || s.held[0].dueAt > m.now {
 			continue
 		}
-		if a := s.held[0]; m.awaits(s, a) {
-			a.came = m.now
+		if a := s.held[0]; m.now-a.came < FetchTimeoutMillis && m.awaits(s, a) {
+			a.dueAt = m.now + HoldMillis
 			continue
 		}
 		m.refuse(s, reasonAwaited)
@@ -115,15 +144,18 @@ func (m *Machine) checkHeld(sp *space) {
 }
 
 // awaits reports whether all that a delta builds on is being applied, or part
-// of something that is coming. What is held as well is neither: two deltas of
-// several transactions each can build on each other.
+// of something that is coming. What is held as well is neither, nor what ends
+// in something that is held: two deltas of several transactions each can build
+// on each other.
 func (m *Machine) awaits(s *session, a *arrival) bool {
 	for _, d := range s.needs(a) {
 		if s.space.applies(d.Writer, d.Seq) {
 			continue
 		}
 		n, ok := s.space.ns.NodeOf(d.Writer)
-		if !ok || !slices.ContainsFunc(s.space.sessions, func(o *session) bool { return o.link.peer == n && o.receiving != nil }) {
+		if !ok || !slices.ContainsFunc(s.space.sessions, func(o *session) bool {
+			return o.link.peer == n && o != s && o.receiving != nil && len(o.held) == 0
+		}) {
 			return false
 		}
 	}
@@ -169,5 +201,14 @@ func (m *Machine) repeated(s *session, a *arrival) (nodes []crdt.NodeID) {
 // beginEpoch makes what the peer sent for the epoch before worth nothing.
 func (s *session) beginEpoch() {
 	s.recvEpoch = s.link.nextEpoch()
-	s.asked, s.held = nil, nil
+	s.asked = nil
+	s.dropHeld()
+}
+
+// dropHeld throws away what is held.
+func (s *session) dropHeld() {
+	for len(s.held) > 0 {
+		s.unhold()
+	}
+	s.held = nil
 }

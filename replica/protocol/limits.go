@@ -88,8 +88,13 @@ const (
 	// other links. A refusal costs a round trip, and the delta once more; what
 	// is later than its successor by this much is lost with its link, as a rule.
 	HoldMillis = 100
-	// MaxHeldBytes bounds what waits so in a namespace.
-	MaxHeldBytes = 4 << 20
+	// MaxHeldBytes bounds about what all that waits so takes, on all links and
+	// in all namespaces: several frames of the greatest size.
+	MaxHeldBytes = 8 << 20
+	// arrivalMemory is about what a frame that waits takes beside what it
+	// brings, and entryMemory what an entry of a vector does.
+	arrivalMemory = 512
+	entryMemory   = 64
 	// MaxWhereabouts bounds the nodes that one message tells the addresses of:
 	// a node needs few others, and 32 take 2 KiB as a rule.
 	MaxWhereabouts = 32

@@ -29,6 +29,8 @@ type link struct {
 	epochs   uint64
 	clock    question
 
+	heldBytes int // of the frames of deltas that wait (hold.go)
+
 	sessions []*session // in the order in which either side named them
 	byName   map[string]*session
 	names    []string // what the peer numbered 1, 2, ...; "" is gone

@@ -89,7 +89,8 @@ func (sp *space) join(s *session) {
 
 // end ends a session's work. Deltas that came whole are applied all the same.
 func (m *Machine) end(s *session) {
-	s.ended, s.held = true, nil
+	s.ended = true
+	s.dropHeld()
 	m.cancelBuild(s)
 	m.cancelReceive(s)
 	m.cancelCompare(s)
