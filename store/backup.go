@@ -145,7 +145,7 @@ func (b *blocks) block() ([]byte, error) {
 
 // fill adds pairs up to the size of a block.
 func (b *blocks) fill() error {
-	it, err := b.snap.NewIter(&pebble.IterOptions{LowerBound: b.next, UpperBound: []byte{spaceNamespace + 1}})
+	it, err := b.snap.NewIter(&pebble.IterOptions{LowerBound: b.next, UpperBound: []byte{spacePending + 1}})
 	if err != nil {
 		return readError(err)
 	}

@@ -150,7 +150,7 @@ func (b *backupReader) check(key []byte) error {
 		return b.invalid(fmt.Errorf("key %x is out of order", key))
 	}
 	switch key[0] {
-	case spaceCatalog, spaceNumber, spaceLocal, spaceNamespace:
+	case spaceCatalog, spaceNumber, spaceLocal, spaceNamespace, spacePending:
 		return nil
 	}
 	return b.invalid(fmt.Errorf("key %x is of no space", key))

@@ -66,6 +66,7 @@ type salvaged struct {
 	past    *crdt.Past // what the repaired store covered, or an older state of it
 	reader  recordReader
 	table   map[uint64]crdt.WriterID // by the repaired store's numbers
+	numbers map[crdt.WriterID]uint64 // the same, the other way round
 	lineage crdt.Lineage
 	seen    map[crdt.WriterID]*crdt.Past // what each writer's first event had seen of its node's
 	others  []crdt.WriterID              // those of other nodes
@@ -73,7 +74,7 @@ type salvaged struct {
 
 func (ns *Namespace) loadPending() (*salvaged, error) {
 	p := &salvaged{
-		ns: ns, seen: map[crdt.WriterID]*crdt.Past{},
+		ns: ns, seen: map[crdt.WriterID]*crdt.Past{}, numbers: map[crdt.WriterID]uint64{},
 		records: makePrefix(spacePending, ns.number, pendingRecord),
 	}
 	table := map[uint64]crdt.WriterID{}
@@ -81,7 +82,7 @@ func (ns *Namespace) loadPending() (*salvaged, error) {
 	err := ns.scanPending(pendingWriter, func(n uint32, value []byte) error {
 		rec, err := readWriterRecord(value)
 		if err == nil {
-			table[uint64(n)] = rec.Writer
+			table[uint64(n)], p.numbers[rec.Writer] = rec.Writer, uint64(n)
 			_ = p.lineage.Add(rec) // one whose parents are lost stands for itself
 			if rec.Node != ns.store.options.Node {
 				p.others = append(p.others, rec.Writer)
@@ -252,10 +253,8 @@ func (p *salvaged) number(w crdt.WriterID) uint64 {
 	if isLost(w) {
 		return uint64(binary.BigEndian.Uint32(w[len(w)-4:]))
 	}
-	for n, known := range p.table {
-		if known == w {
-			return n
-		}
+	if n, known := p.numbers[w]; known {
+		return n
 	}
 	panic(fmt.Sprintf("store: an event of writer %s waits, which has no number there", w))
 }

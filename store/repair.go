@@ -240,7 +240,8 @@ func (r *repairer) fill(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	v := &salvage{ctx: ctx, store: s, fs: r.fs, data: r.fs.PathJoin(r.done.Aside, dataDir), done: &r.done}
+	v := &salvage{ctx: ctx, store: s, fs: r.fs, data: r.fs.PathJoin(r.done.Aside, dataDir), done: &r.done,
+		dropped: map[uint32]bool{}}
 	err = v.run()
 	if err == nil {
 		err = s.Check(ctx)

@@ -71,7 +71,7 @@ func (s *Store) fill(ctx context.Context, backup *backupReader) error {
 	if err != nil {
 		return err
 	}
-	for _, space := range []byte{spaceCatalog, spaceNamespace} {
+	for _, space := range []byte{spaceCatalog, spaceNamespace, spacePending} {
 		if !s.engine.broken {
 			break // it is empty
 		}

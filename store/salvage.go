@@ -23,8 +23,8 @@ import (
 // sequence number; where that was zeroed (at the lowest level, and in tables
 // that were ingested) by its file's number. What was overwritten may come
 // through where the newer version cannot be read: whoever uses it must expect
-// old versions. Range tombstones are not read: what they dropped has no
-// catalog entry, or is not looked at.
+// old versions. Of range tombstones those count that dropped a namespace: what
+// others deleted is not looked at.
 //
 // All versions go into the scratch space of the new store, so that memory is
 // bounded.
@@ -35,7 +35,8 @@ type salvage struct {
 	data  string // the damaged Pebble's directory
 	done  *Repaired
 
-	uncounted bool // something was not read, and nobody knows how much
+	uncounted bool            // something was not read, and nobody knows how much
+	dropped   map[uint32]bool // namespaces, by their numbers
 
 	batch *pebble.Batch
 	key   []byte
@@ -160,7 +161,11 @@ func (v *salvage) table(path string, number uint64) error {
 		return errors.Join(err, readable.Close())
 	}
 	defer r.Close()
+	unread := v.drops(r)
 	last, ahead, err := v.walk(r, number, nil)
+	if err == nil && unread != nil {
+		return &gapError{error: unread, what: "what it says was dropped"}
+	}
 	if err == nil || errors.As(err, new(*scratchError)) {
 		return err
 	}
@@ -220,6 +225,28 @@ func (v *salvage) walk(r *sstable.Reader, number uint64, downTo []byte) (last []
 		n++
 	}
 	return last, n, it.Error()
+}
+
+// drops reads the range tombstones of a table.
+func (v *salvage) drops(r *sstable.Reader) error {
+	it, err := r.NewRawRangeDelIter(v.ctx, sstable.NoFragmentTransforms, sstable.NoReadEnv)
+	if err != nil || it == nil {
+		return err
+	}
+	defer it.Close()
+	span, err := it.First()
+	for ; span != nil && err == nil; span, err = it.Next() {
+		v.drop(span.Start)
+	}
+	return err
+}
+
+// drop takes the start of a range tombstone, which may be a fragment of one:
+// only one that drops a namespace starts where that does.
+func (v *salvage) drop(start []byte) {
+	if len(start) == prefixLen && start[0] == spaceNamespace && start[prefixLen-1] == 0 {
+		v.dropped[binary.BigEndian.Uint32(start[1:])] = true
+	}
 }
 
 // log reads a WAL as far as it goes.
@@ -293,10 +320,13 @@ func (v *salvage) put(key []byte, seq, file uint64, kind pebble.InternalKeyKind,
 	case pebble.InternalKeyKindSet, pebble.InternalKeyKindSetWithDelete:
 	case pebble.InternalKeyKindDelete, pebble.InternalKeyKindDeleteSized, pebble.InternalKeyKindSingleDelete:
 		there, value = 0, nil
+	case pebble.InternalKeyKindRangeDelete:
+		v.drop(key)
+		return nil
 	default:
 		return nil
 	}
-	if len(key) == 0 || key[0] == spaceStage || key[0] > spaceNamespace {
+	if len(key) == 0 || key[0] == spaceStage || key[0] > spacePending {
 		return nil
 	}
 	v.key = appendClosed(append(v.key[:0], spaceScratch), key)
