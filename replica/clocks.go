@@ -1,7 +1,10 @@
 package replica
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +22,12 @@ const (
 	clockDrift = 5000 // one in
 	// clockPeers bounds the peers whose clocks are remembered.
 	clockPeers = 1024
+	// clockInstances bounds those of one node among them: each of its restarts
+	// is one, and so is each copy of it.
+	clockInstances = 4
+	// maxOffset bounds what is said of one, in milliseconds: two of them can be
+	// subtracted as Durations.
+	maxOffset = int64(math.MaxInt64 / 2 / time.Millisecond)
 )
 
 // clockSet is the time before which no clock is right: it began at 1970 when
@@ -27,7 +36,8 @@ var clockSet = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // ClockStatus is what is known of a clock.
 type ClockStatus struct {
-	// Known says that it was compared with another one.
+	// Known says that it was compared with another one, since this node's was
+	// set last, and since the device last slept.
 	Known bool
 	// Offset is how far it is ahead: a peer's of this node's, this node's of
 	// that of the peers that agree on another time. It is right to Error.
@@ -42,8 +52,10 @@ type ClockStatus struct {
 }
 
 // clocks compares this node's wall clock with those of its peers. What it
-// remembers of one it remembers on a clock that nobody sets, so that it is
-// right when this node's wall clock is set. Safe for concurrent use.
+// remembers of one it remembers on a clock that nobody sets, and as good for as
+// long as the wall clock goes along with that. Where the two have parted, the
+// wall clock was set, or the device slept, when the one that nobody sets stands
+// still: only what a peer says from then on counts. Safe for concurrent use.
 type clocks struct {
 	run     func() int64 // milliseconds, never set
 	wall    func() int64
@@ -51,77 +63,107 @@ type clocks struct {
 	changed func(node crdt.NodeID, s ClockStatus) // zero: this node's own
 
 	mu     sync.Mutex
-	peers  map[crdt.NodeID]peerClock
-	doubts bool // of our own, as last reported
+	peers  map[remote]peerClock // of a node that restarted the last few
+	doubts bool                 // of our own, as last reported
 }
 
 // peerClock is what a peer's clock said.
 type peerClock struct {
 	ahead  int64 // of run
+	base   int64 // how far ahead of run this node's wall clock was
 	err    int64
 	at     int64 // on run
 	skewed bool  // as last reported
 }
 
 func newClocks(run, wall func() int64, skew time.Duration, changed func(crdt.NodeID, ClockStatus)) *clocks {
-	return &clocks{run: run, wall: wall, skew: skew.Milliseconds(), changed: changed, peers: map[crdt.NodeID]peerClock{}}
+	return &clocks{run: run, wall: wall, skew: skew.Milliseconds(), changed: changed, peers: map[remote]peerClock{}}
 }
 
 // note takes what a peer's clock says now, and reports what changes by it.
-func (c *clocks) note(node crdt.NodeID, wall, err int64) {
+func (c *clocks) note(from remote, wall, err int64) {
 	c.mu.Lock()
-	now := c.run()
-	p, known := c.peers[node]
-	if !known && len(c.peers) >= clockPeers {
-		c.forgetOldest()
+	p, known := c.peers[from]
+	if !known {
+		p.skewed = c.peers[c.last()[from.node]].skewed // it was restarted, and that is no news
+		c.makeRoom(from.node)
 	}
-	p.ahead, p.err, p.at = wall-now, err, now
+	p.at = c.run()
+	p.ahead, p.base, p.err = wall-p.at, c.wall()-p.at, err
 	s := c.statusOf(p)
 	told := p.skewed != s.Skewed
 	p.skewed = s.Skewed
-	c.peers[node] = p
+	c.peers[from] = p
 	own := c.judge()
 	doubts := c.doubts != own.Skewed
 	c.doubts = own.Skewed
 	c.mu.Unlock()
 	if told {
-		c.changed(node, s)
+		c.changed(from.node, s)
 	}
 	if doubts {
 		c.changed(crdt.NodeID{}, own)
 	}
 }
 
-// forgetOldest makes room. The caller holds mu.
-func (c *clocks) forgetOldest() {
-	var oldest crdt.NodeID
-	first := true
-	for n, p := range c.peers {
-		if o := c.peers[oldest]; first || p.at < o.at || p.at == o.at && n.Compare(oldest) < 0 {
-			oldest, first = n, false
+// older orders instances by when they answered. The caller holds mu.
+func (c *clocks) older(a, b remote) int {
+	return cmp.Or(cmp.Compare(c.peers[a].at, c.peers[b].at), a.node.Compare(b.node), bytes.Compare(a.instance[:], b.instance[:]))
+}
+
+// last returns what each node said last. The caller holds mu.
+func (c *clocks) last() map[crdt.NodeID]remote {
+	last := map[crdt.NodeID]remote{}
+	for from := range c.peers {
+		if old, known := last[from.node]; !known || c.older(old, from) < 0 {
+			last[from.node] = from
 		}
 	}
-	delete(c.peers, oldest)
+	return last
+}
+
+// makeRoom makes room for one more instance of a node. The caller holds mu.
+func (c *clocks) makeRoom(node crdt.NodeID) {
+	var all, same []remote
+	for from := range c.peers {
+		if all = append(all, from); from.node == node {
+			same = append(same, from)
+		}
+	}
+	switch {
+	case len(same) >= clockInstances:
+		delete(c.peers, slices.MinFunc(same, c.older))
+	case len(all) >= clockPeers:
+		delete(c.peers, slices.MinFunc(all, c.older))
+	}
 }
 
 // statusOf compares a peer's clock with ours as it is now. The caller holds mu.
-func (c *clocks) statusOf(p peerClock) ClockStatus {
-	now := c.run()
-	offset, err := p.ahead+now-c.wall(), p.err+max(now-p.at, 0)/clockDrift
+func (c *clocks) statusOf(p peerClock) (s ClockStatus) {
+	run, wall := c.run(), c.wall()
+	if moved := wall - run - p.base; max(moved, -moved) > c.skew {
+		return s
+	}
+	offset, err := p.ahead+run-wall, p.err+max(run-p.at, 0)/clockDrift
 	return ClockStatus{
 		Known:  true,
-		Offset: time.Duration(offset) * time.Millisecond,
-		Error:  time.Duration(err) * time.Millisecond,
+		Offset: time.Duration(min(max(offset, -maxOffset), maxOffset)) * time.Millisecond,
+		Error:  time.Duration(min(err, maxOffset)) * time.Millisecond,
 		Skewed: max(offset, -offset)-err > c.skew,
 		Agreed: max(offset, -offset)+err <= c.skew,
 	}
 }
 
-// peer returns what is known of a peer's clock.
-func (c *clocks) peer(node crdt.NodeID) (s ClockStatus) {
+// peer returns what is known of a peer's clock; of the last instance of a node,
+// if that one is not known.
+func (c *clocks) peer(of remote) (s ClockStatus) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p, known := c.peers[node]; known {
+	p, known := c.peers[of]
+	if !known {
+		p, known = c.peers[c.last()[of.node]]
+	}
+	if known {
 		s = c.statusOf(p)
 		s.Agreed = false
 	}
@@ -135,22 +177,24 @@ func (c *clocks) own() ClockStatus {
 	return c.judge()
 }
 
-// judge compares this node's clock with all that are known. One that is off is
-// no argument against ours, nor are several that are off each in its own way:
-// only more that agree with each other than agree with us. The caller holds mu.
-func (c *clocks) judge() ClockStatus {
+// judge compares this node's clock with all that are known, the last instance
+// of each node. One that is off is no argument against ours, nor are several
+// that are off each in its own way: only more that agree with each other than
+// agree with us. The caller holds mu.
+func (c *clocks) judge() (own ClockStatus) {
 	var off []ClockStatus
 	agree := 0
-	for _, p := range c.peers {
-		switch s := c.statusOf(p); {
+	for _, from := range c.last() {
+		s := c.statusOf(c.peers[from])
+		own.Known = own.Known || s.Known
+		switch {
 		case s.Agreed:
 			agree++
 		case s.Skewed:
 			off = append(off, s)
 		}
 	}
-	slices.SortFunc(off, func(a, b ClockStatus) int { return int(min(max(a.Offset-b.Offset, -1), 1)) })
-	own := ClockStatus{Known: len(c.peers) > 0}
+	slices.SortFunc(off, func(a, b ClockStatus) int { return cmp.Compare(a.Offset, b.Offset) })
 	most := agree + 1 // and this node
 	for from, to := 0, 0; to < len(off); to++ {
 		for off[to].Offset-off[from].Offset > time.Duration(c.skew)*time.Millisecond {

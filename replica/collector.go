@@ -57,6 +57,9 @@ func (d *DB) collectAll(ctx context.Context) {
 			wait.Stop()
 			return
 		}
+		if d.mesh != nil {
+			d.mesh.inbox.ask(d.mesh.tellWall)
+		}
 		alone.add(d.ran(), d.now(), d.options.Retention.Milliseconds())
 		for _, name := range d.store.Namespaces() {
 			n, err := d.Lookup(name)

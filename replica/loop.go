@@ -61,7 +61,7 @@ func (m *mesh) step(ev protocol.Event) {
 		delete(m.jobs, ev.Job)
 	}
 	if _, ok := ev.(protocol.Received); ok {
-		m.machine.Step(m.now(), protocol.WallClock{Millis: m.clocks.wall()})
+		m.tellWall()
 	}
 	effects := m.machine.Step(m.now(), ev)
 	release := func() {}
@@ -72,6 +72,13 @@ func (m *mesh) step(ev protocol.Event) {
 	}
 	if !m.execute(effects, release) {
 		release()
+	}
+}
+
+// tellWall tells the machine what the wall clock says. It runs in the loop.
+func (m *mesh) tellWall() {
+	if effects := m.machine.Step(m.now(), protocol.WallClock{Millis: m.clocks.wall()}); len(effects) > 0 {
+		m.execute(effects, func() {})
 	}
 }
 
@@ -121,7 +128,7 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 			m.hear(e)
 		case protocol.PeerClock:
 			if l := m.link(e.Link); l != nil {
-				m.clocks.note(l.peer, e.WallMillis, e.ErrorMillis)
+				m.clocks.note(l.remote(), e.WallMillis, e.ErrorMillis)
 			}
 		case protocol.Close:
 			m.closeLink(e)

@@ -57,7 +57,7 @@ type PeerStatus struct {
 	// Breaker tells when Address is dialed next. It is closed while a link
 	// is up.
 	Breaker Breaker
-	// Clock is its clock, if it was compared since Open.
+	// Clock is its clock.
 	Clock ClockStatus
 	// Meter is how the link stands if it is metered, else nil.
 	Meter *MeterStatus
@@ -115,7 +115,9 @@ func (m *mesh) peers() []PeerStatus {
 		}
 	}
 	for i := range all {
-		all[i].Clock = m.clocks.peer(all[i].Node)
+		if p := &all[i]; p.Connected.IsZero() {
+			p.Clock = m.clocks.peer(remote{node: p.Node})
+		}
 	}
 	slices.SortFunc(all, func(a, b PeerStatus) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), a.Node.Compare(b.Node))
@@ -162,6 +164,7 @@ func (c *candidate) status() PeerStatus {
 // link adds what a link tells that is up.
 func (p *PeerStatus) link(l *link) {
 	p.Connected, p.Doubted, p.Stats = l.since, l.doubted(), l.conn.Stats()
+	p.Clock = l.mesh.clocks.peer(l.remote())
 	if seen := l.seenAs.Load(); seen != nil {
 		p.SeenAs = *seen
 	}

@@ -12,7 +12,9 @@ import "github.com/anabranch-db/anabranch/crdt"
 // as of the middle of the round trip, which is the one way to know nothing of
 // either direction alone: it is off by half of the round trip at most (RFC
 // 5905, section 8). It is asked for again when something is said anyway and
-// the last answer is old: a link that is idle stays silent.
+// the last answer is old: a link that is idle stays silent. And it is asked for
+// again at once when this node's clock was set, or the device slept, since both
+// look the same from here, and in the second case what is known is no longer so.
 type clockMessage struct {
 	told bool
 	wall int64
@@ -41,6 +43,28 @@ func readClock(r *crdt.Reader, fields int) (c clockMessage) {
 type question struct {
 	at      int64 // when it was asked last; of a link, when Hello was said
 	waiting bool  // for the answer
+	spoiled bool  // the answer, by a sleep meanwhile, of which at knows nothing
+}
+
+// setWall takes what this node's clock says, and asks again if it has moved
+// against the machine's.
+func (m *Machine) setWall(wall int64) {
+	first, base := m.wall == 0, wall-m.now
+	m.wall = wall
+	if moved := base - m.base; !first && max(moved, -moved) <= ClockStepMillis {
+		return
+	}
+	m.base = base
+	if first {
+		return
+	}
+	for _, l := range m.links {
+		if l.clock.waiting {
+			l.clock.spoiled = true
+			continue
+		}
+		m.ask(l)
+	}
 }
 
 // tellClock answers.
@@ -50,11 +74,17 @@ func (m *Machine) tellClock(l *link) {
 
 // askClock asks behind what is said anyway, if the last question is old.
 func (m *Machine) askClock(l *link) {
-	if !l.greeted || !l.speaks(FeatureClocks) || m.now-l.clock.at < ClockEveryMillis {
-		return
+	if m.now-l.clock.at >= ClockEveryMillis {
+		m.ask(l)
 	}
-	l.clock = question{m.now, true}
-	m.send(l, (&clockMessage{}).encode())
+}
+
+// ask asks for the peer's clock.
+func (m *Machine) ask(l *link) {
+	if l.greeted && l.speaks(FeatureClocks) {
+		l.clock = question{at: m.now, waiting: true}
+		m.send(l, (&clockMessage{}).encode())
+	}
 }
 
 // onClock takes a question or an answer. An answer that nobody waits for means
@@ -67,7 +97,10 @@ func (m *Machine) onClock(l *link, c clockMessage) error {
 		m.tellClock(l)
 		return nil
 	}
-	if l.clock.waiting {
+	switch {
+	case l.clock.spoiled:
+		m.ask(l)
+	case l.clock.waiting:
 		l.clock.waiting = false
 		half := (m.now - l.clock.at + 1) / 2
 		m.emit(PeerClock{l.id, c.wall + half, half + 1})

@@ -126,6 +126,32 @@ func TestAnOldAnswerIsAskedForAgainWithTraffic(t *testing.T) {
 	p.check(0, 2, 22)
 }
 
+// After this node's clock was set, or the device slept, the peer is asked again,
+// on an idle link too; and what was asked before a sleep and came after it is
+// not taken.
+func TestAClockThatWasMovedAsksAgain(t *testing.T) {
+	p := newClockPair(t, FeatureClocks)
+	p.step(0, WallClock{p.wall[0] + p.now})
+	p.deliver(1, 5)
+	p.wall[0] += 7_200_000 // it slept, and the answer waits for it
+	p.wall[1] += 7_200_000
+	p.deliver(0, 5)
+	p.check(0, 0, 0)
+	p.deliver(1, 5)
+	p.deliver(0, 5)
+	p.check(0, 1, 7)
+	p.wall[0] += ClockStepMillis + 1
+	p.step(0, WallClock{p.wall[0] + p.now})
+	p.deliver(1, 5)
+	p.deliver(0, 5)
+	p.check(0, 2, 7)
+	p.wall[0] += ClockStepMillis
+	p.step(0, WallClock{p.wall[0] + p.now})
+	if p.waiting[1] != nil {
+		t.Error("a clock that is steered asks again")
+	}
+}
+
 func TestClocksAreToldToThoseWhoListTheFeature(t *testing.T) {
 	p := newClockPair(t)
 	p.deliver(1, 1)

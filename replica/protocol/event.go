@@ -59,7 +59,8 @@ type Received struct {
 }
 
 // WallClock says what this node's wall clock says, in milliseconds since 1970,
-// right or wrong. With FeatureClocks it is due ahead of each Received.
+// right or wrong. With FeatureClocks it is due ahead of each Received, and now
+// and then while there is none, so that it is seen when it was set.
 type WallClock struct{ Millis int64 }
 
 // Flushed says that all frames of Send and Introduce effects on a lane were

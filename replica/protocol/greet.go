@@ -23,7 +23,7 @@ func (m *Machine) greet(l *link) {
 		h.namespaces = append(h.namespaces, greeting{s.name, s.greeting})
 	}
 	m.send(l, h.encode())
-	l.clock = question{m.now, true} // a Hello asks
+	l.clock = question{at: m.now, waiting: true} // a Hello asks
 	for _, s := range later {
 		s.beginEpoch()
 		m.announce(s)

@@ -133,6 +133,9 @@ const (
 	// is asked for again, with something else that is said: what two crystals
 	// drift apart in ten minutes is under a tenth of a second.
 	ClockEveryMillis = 600_000
+	// ClockStepMillis is by how much a wall clock moves at once for it to have
+	// been set: one that is only steered moves with the one that nobody sets.
+	ClockStepMillis = 1000
 	// maxWallMillis bounds what a wall clock can say: the times of timestamps,
 	// up to the year 10889.
 	maxWallMillis = 1<<48 - 1

@@ -31,6 +31,7 @@ type Machine struct {
 	features []Feature // ascending
 	now      int64
 	wall     int64 // the wall clock, at the last WallClock
+	base     int64 // what it said when now was 0, by when it last was moved
 	armed    int64 // when a Tick is due, 0: none was asked for
 	out      []Effect
 
@@ -74,7 +75,7 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 			m.receive(l, ev.Frame)
 		}
 	case WallClock:
-		m.wall = ev.Millis
+		m.setWall(ev.Millis)
 	case Flushed:
 		if l := m.byID[ev.Link]; l != nil {
 			m.flushed(l, ev.Lane)
