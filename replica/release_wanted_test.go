@@ -69,7 +69,7 @@ var exchangedExtra = wantedRelease{
 
 var secondRelease = release{
 	dir:       secondReleaseDir,
-	node:      "edec2cb56d4b845b3a59c3a00b95785c6b6b7459db56f6dcf9c8590f27533848 of 742768b80d82c1625254accdcb09e0d92f5a1c244d9ebf3db50078222ae7490f",
+	node:      "560d9d4d5996649fa085e6e1e2d4ffef7eb77d799cd50d93fdb0879c0bb95bf2 of 8e17de5468cb9af1534928edc38dca43580321e7235656b8b0991d75d16496fc",
 	collected: true,
 	edge: wantedRelease{
 		reading: `name v2 there
@@ -90,7 +90,7 @@ kept goes on
 lease missing
 guests [eve]
 `,
-		digest: "0bccdabf31cc4a9f373135b1506de4725b725c8ed1053baab7207de6b7fc1f89",
+		digest: "897c39d581fe8114cdf636406203620b8287d71f1a159739250f58374933467f",
 		vector: map[string]uint64{
 			"node-a run1 #001": 2, "node-a run2 #001": 1, "node-a run4 #001": 2, "node-b run1 #001": 1,
 		},

@@ -109,9 +109,14 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 		return err
 	}
 	defer snap.Close()
+	return ns.check(ctx, snap)
+}
+
+// check checks what a snapshot shows, whatever is written meanwhile.
+func (ns *Namespace) check(ctx context.Context, snap *Snapshot) (err error) {
 	c := &checker{ctx: ctx, ns: ns, snap: snap, past: snap.Past(), seed: maphash.MakeSeed()}
 	c.hash.SetSeed(c.seed)
-	if _, c.swept, err = ns.loadSweep(); err != nil {
+	if _, c.swept, err = ns.loadSweep(snap.view.snap); err != nil {
 		return err
 	}
 	return errors.Join(c.run(), errors.Join(c.problems...))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -70,7 +69,7 @@ func (c *collector) run() error {
 
 // sweepLog collects what the log leads to.
 func (c *collector) sweepLog() error {
-	last, found, err := c.ns.loadSweep()
+	last, found, err := c.ns.loadSweep(c.ns.store.engine.DB)
 	if err != nil {
 		return err
 	}
@@ -152,8 +151,9 @@ func (c *collector) batch(stretches []stretch) ([]stretch, error) {
 	}
 	w := sweeping{parts: parts, drop: c.dropping(records)}
 	if c.first {
-		w.index = maps.Clone(records)
-		maps.DeleteFunc(w.index, func(_ crdt.Key, rec crdt.Record) bool { return !expires(rec) })
+		if w.index, err = c.unindexed(snap, records); err != nil {
+			return nil, err
+		}
 	}
 	if stale := c.findStale(parts, records); len(w.drop) == 0 && stale == 0 && len(w.index) == 0 {
 		return left, nil
@@ -165,7 +165,7 @@ func (c *collector) batch(stretches []stretch) ([]stretch, error) {
 type sweeping struct {
 	parts   []part                   // those that are stale go
 	drop    []crdt.Key               // records with something that goes
-	index   map[crdt.Key]crdt.Record // records to be found when they expire
+	index   map[crdt.Key]crdt.Record // what is to be found when it expires, and would not be
 	entries []expiryEntry            // of the expiry index, that go where they lead nowhere
 }
 

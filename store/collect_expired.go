@@ -15,19 +15,35 @@ import (
 type collected struct {
 	removable *crdt.Past // nil: it has looked at nothing
 	bucket    int64      // entries up to it
+	now       int64      // and up to here, whether they lead nowhere
 }
 
-// sweepExpired collects what the expiry index leads to.
+// sweepExpired collects what the expiry index leads to, as far as it may be,
+// and of what has expired since the entries that lead nowhere: those of a
+// record that is written again and again.
 func (c *collector) sweepExpired() error {
-	ns := c.ns
-	durable := meet(ns.Durable(), c.removable)
-	from, last := ns.expiries[:], &ns.collected
+	ns, last := c.ns, &c.ns.collected
+	durable, now := meet(ns.Durable(), c.removable), ns.store.now()
+	var from int64
 	if last.removable != nil && last.removable.Equal(durable) {
-		from = ns.expiries.expiring(nil, last.bucket+1, "")
+		from = last.bucket + 1
 	}
+	if err := c.sweepBuckets(from, c.expired); err != nil {
+		return err
+	}
+	if err := c.sweepBuckets(max(last.now, c.expired)+1, now); err != nil {
+		return err
+	}
+	*last = collected{durable, c.expired, now}
+	return nil
+}
+
+// sweepBuckets is sweepExpired for the entries from a bucket up to another.
+func (c *collector) sweepBuckets(first, last int64) error {
+	from := c.ns.expiries.expiring(nil, first, "")
 	for from != nil {
 		began := time.Now()
-		next, err := c.expiredBatch(from)
+		next, err := c.expiredBatch(from, last)
 		if err != nil {
 			return err
 		}
@@ -38,13 +54,12 @@ func (c *collector) sweepExpired() error {
 			return err
 		}
 	}
-	last.removable, last.bucket = durable, c.expired
 	return nil
 }
 
 // expiredBatch collects what one batch of index entries leads to, and returns
-// the key that the next one begins at, nil if there is none.
-func (c *collector) expiredBatch(from []byte) (next []byte, err error) {
+// the key that the next one begins at, nil if there is none up to a bucket.
+func (c *collector) expiredBatch(from []byte, last int64) (next []byte, err error) {
 	ns := c.ns
 	if err := ns.store.engine.admit(); err != nil {
 		return nil, err
@@ -58,7 +73,7 @@ func (c *collector) expiredBatch(from []byte) (next []byte, err error) {
 	defer snap.Close()
 	var w sweeping
 	records := map[crdt.Key]crdt.Record{}
-	err = ns.scanExpiries(snap.view.snap, from, c.expired, func(e expiryEntry) bool {
+	err = ns.scanExpiries(snap.view.snap, from, last, func(e expiryEntry) bool {
 		if len(w.entries) == collectKeys {
 			next = e.raw
 			return false
@@ -103,19 +118,34 @@ func (c *collector) dropEntries(b *pebble.Batch, entries []expiryEntry) error {
 	return nil
 }
 
-// putIndex puts the index entries of records that were written without: the
-// first release did not know that they expire.
-func (c *collector) putIndex(b *pebble.Batch, records map[crdt.Key]crdt.Record) error {
-	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+// unindexed returns of some records the events that expire and that the expiry
+// index does not lead to: the first release did not know that they do.
+func (c *collector) unindexed(snap *Snapshot, records map[crdt.Key]crdt.Record) (map[crdt.Key]crdt.Record, error) {
+	lack := map[crdt.Key]crdt.Record{}
 	for _, k := range sortedKeys(records) {
-		if err := c.ns.putExpiry(&c.ns.applyBuilder, k, records[k], put); err != nil {
+		for _, e := range records[k] {
+			if e.Expires == 0 {
+				continue
+			}
+			found, err := c.ns.indexed(snap.view.snap, k, e.Expires)
+			if err != nil {
+				return nil, err
+			}
+			if !found {
+				lack[k] = append(lack[k], e)
+			}
+		}
+	}
+	return lack, nil
+}
+
+// putIndex puts the index entries of what lacks them.
+func (c *collector) putIndex(b *pebble.Batch, lack map[crdt.Key]crdt.Record) error {
+	put := func(key, value []byte) error { return b.Set(key, value, nil) }
+	for _, k := range sortedKeys(lack) {
+		if err := c.ns.putExpiry(&c.ns.applyBuilder, k, lack[k], put); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// expires reports whether something in a record does.
-func expires(rec crdt.Record) bool {
-	return slices.ContainsFunc(rec, func(e crdt.Event) bool { return e.Expires != 0 })
 }

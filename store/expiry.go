@@ -16,15 +16,18 @@ import (
 //	value  none
 //
 // An entry is put blind with each event that expires, by a commit and by an
-// apply, and removed by the collection that finds nothing there any more. A
-// bucket is not before the expiry, and after it by a sixteenth of what the
-// value had left when it was put at most: so a record that is written again
-// and again has a few entries, and not one for each write.
+// apply, and removed by the first collection after its bucket that finds it
+// leads nowhere. A bucket is not before the expiry, and after it by a sixteenth
+// of what the value had left when it was put at most, or by the least width: so
+// a record that is written again and again has an entry for each bucket that
+// its values expire in, from the last collection on, and not one for each write.
 
 const (
-	// bucketLeast is the least width of a bucket: a second, which nobody
-	// waits for when it comes to collecting.
-	bucketLeast = 1 << 10
+	// bucketLeast is the least width of a bucket: 17 minutes, which nobody waits
+	// for where removals are kept for days. What is written every second to
+	// show that it is alive has four entries an hour, which is how often the
+	// replica collects.
+	bucketLeast = 1 << 20
 	// bucketMost is the greatest, about nine hours: a value that is there for
 	// years is collected as late as that, and a device that believed in 1970
 	// when it put an entry is not misled by decades.

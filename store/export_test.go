@@ -136,3 +136,6 @@ func (ns *Namespace) Entries(t testing.TB) int {
 	}
 	return len(v)
 }
+
+// CheckSnapshot is Check of what a snapshot shows.
+func CheckSnapshot(s *Snapshot) error { return s.ns.check(context.Background(), s) }

@@ -29,9 +29,9 @@ func (ns *Namespace) sweptKey() []byte {
 }
 
 // loadSweep returns it, and whether there was one.
-func (ns *Namespace) loadSweep() (s sweep, found bool, err error) {
+func (ns *Namespace) loadSweep(db pebble.Reader) (s sweep, found bool, err error) {
 	s.upTo = ns.Past(nil)
-	value, closer, err := ns.store.engine.DB.Get(ns.sweptKey())
+	value, closer, err := db.Get(ns.sweptKey())
 	if errors.Is(err, pebble.ErrNotFound) {
 		return s, false, nil
 	}
