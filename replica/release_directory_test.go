@@ -43,6 +43,10 @@ func TestADirectoryOfEachReleaseStillWorks(t *testing.T) {
 func wantWorks(t *testing.T, r release) {
 	dir := filepath.Join(t.TempDir(), "node")
 	copyRelease(t, dir, filepath.Join(r.dir, "node"))
+	found, err := Diagnose(t.Context(), dir)
+	if err != nil || len(found) == 0 || found[0] != storeFinding(nil) {
+		t.Errorf("a diagnosis before it is opened finds %+v (%v)", found, err)
+	}
 	db, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -28,8 +28,8 @@ func (e *engine) admit() error {
 	}
 }
 
-// health returns nil, or why writes are refused: the fault, ErrDiskFull or
-// ErrClosed. On a full disk it looks whether there is room again, and if so
+// health returns nil, or why writes are refused: the fault, ErrDiskFull,
+// ErrClosed, or that the store is only examined. On a full disk it looks whether there is room again, and if so
 // writes are taken from then on.
 func (e *engine) health() error {
 	if err := e.open(); err != nil {
@@ -57,10 +57,14 @@ func (e *engine) health() error {
 	return nil
 }
 
-// open returns nil unless the engine is halted or closed.
+// open returns nil unless the engine is halted or closed, or open for reading
+// alone.
 func (e *engine) open() error {
 	if err := e.faults.fatal(); err != nil {
 		return err
+	}
+	if e.reads {
+		return errExamined
 	}
 	if e.faults.closed.Load() {
 		return ErrClosed

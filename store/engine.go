@@ -84,6 +84,7 @@ type engine struct {
 	backlog backlog
 	lock    io.Closer
 	broken  bool // a restore broke off here
+	reads   bool // and nothing else: it was opened to be examined
 
 	gate   sync.RWMutex // held shared while Pebble is called to write
 	closed bool         // under gate

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 )
 
+// errExamined says why a write fails.
+var errExamined = errors.New("the store is open for reading alone")
+
 // Examine opens the store in dir for reading alone, and calls look with it:
 // nothing is written, not even where a crash has left work to be done, and
 // what is written through it fails. What it cannot be opened for is what Open
@@ -50,7 +53,7 @@ func examinePebble(dir, data string, version int, state string, o engineOptions)
 	default:
 		return nil, fmt.Errorf("there is no store: %w", fs.ErrNotExist)
 	}
-	e := &engine{faults: newFaults(o.Report), ballast: &ballast{fs: o.FS}}
+	e := &engine{faults: newFaults(o.Report), ballast: &ballast{fs: o.FS}, reads: true}
 	g := newGuard(o.FS, e.faults)
 	e.FS = g
 	w := &witness{guard: g, data: data}

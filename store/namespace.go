@@ -111,7 +111,8 @@ func (ns *Namespace) loadPast(r pebble.Reader) (*crdt.Past, error) {
 }
 
 // dropImplied removes the entries of the vector on disk that others imply. An
-// older release wrote those of all writers, and tables do not remove any.
+// older release wrote those of all writers, and tables do not remove any. What
+// cannot be removed now is by a later Open.
 func (ns *Namespace) dropImplied(v crdt.Vector, past *crdt.Past) error {
 	b := ns.store.engine.DB.NewBatch()
 	defer b.Close()

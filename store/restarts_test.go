@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
@@ -126,6 +127,50 @@ func TestBranchesLeaveOneEntryEach(t *testing.T) {
 	pull(t, ns, hub)
 	if got := ns.Visible(); !got.Normal().Equal(want) || got.Writers() != 1+3*copies {
 		t.Fatalf("the first device has %v of %d writers, want %v", got.Normal(), got.Writers(), want)
+	}
+}
+
+// TestEntriesThatOthersImplyAreExamined: tables leave them on disk, and who
+// opens the store for reading alone leaves them there too.
+func TestEntriesThatOthersImplyAreExamined(t *testing.T) {
+	f := &fleet{t: t}
+	o := f.options(1, vfs.NewMem())
+	o.StageBytes = 1
+	s := f.openWith(o)
+	ns := create(t, s)
+	disk := vfs.NewMem()
+	for run := range 3 {
+		from := f.open(2, disk)
+		commit(t, create(t, from), set(numbered(run), "x"))
+		pull(t, ns, create(t, from))
+		if err := from.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := ns.Entries(t)
+	if want < 2 {
+		t.Fatalf("%d entries are on disk", want)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		err := store.Examine("db", o, func(s *store.Store) error {
+			ns, err := s.Namespace("things")
+			if err != nil {
+				return err
+			}
+			if got := ns.Entries(t); got != want {
+				t.Errorf("%d entries are on disk, of %d", got, want)
+			}
+			if _, err := ns.Commit(&store.Write{Ops: []store.Op{set(numbered(9), "x")}}); err == nil {
+				t.Error("it can be written")
+			}
+			return s.Check(context.Background())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

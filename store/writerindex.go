@@ -191,7 +191,8 @@ func (l *lineage) loadIndex(r pebble.Reader, p prefix) (err error) {
 }
 
 // indexWriters writes the blocks that the index lacks. What is not written now,
-// since the disk is full or the engine halted, is by a later Open.
+// since the disk is full, or the engine halted or open for reading alone, is by
+// a later Open.
 func (ns *Namespace) indexWriters() error {
 	l, e := &ns.lineage, ns.store.engine
 	full := len(l.numbers) / indexBlock
