@@ -26,6 +26,7 @@ import (
 type doubt struct {
 	mu      sync.Mutex
 	on      bool
+	gone    bool               // the address that the peer dialed is not this machine's any more
 	cancel  context.CancelFunc // of the last probing
 	probing chan struct{}      // closed at its end; nil: there was none
 	path    *quic.Path         // to probe; nil: none yet
@@ -73,6 +74,18 @@ func (l *quicLink) setDoubt(on bool) {
 	}
 }
 
+// setLocal notes whether this machine has the address that the peer dialed.
+// What is doubted for another reason stays so: nothing was heard.
+func (l *quicLink) setLocal(local bool) {
+	l.doubt.mu.Lock()
+	was := l.doubt.gone
+	l.doubt.gone = !local
+	l.doubt.mu.Unlock()
+	if was == local {
+		l.setDoubt(!local)
+	}
+}
+
 // NetworkChanged says that the network of this machine has changed, so that
 // packets may take another path, or that there may be a path again. Links that
 // this node dialed are asked after at once, and move to the new path if it
@@ -83,7 +96,7 @@ func (q *QUIC) NetworkChanged() {
 		if l.dialed {
 			l.roam()
 		} else if len(here) > 0 && q.real() {
-			l.setDoubt(!l.local(here))
+			l.setLocal(l.local(here))
 		}
 	}
 }

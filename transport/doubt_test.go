@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -146,5 +147,49 @@ func TestALinkIsDoubtedForAReason(t *testing.T) {
 			t.Error("a link that is lost is not doubted")
 		}
 		wantEnd(t, from, transport.CodeTimeout, false)
+	})
+}
+
+// A change of the network answers no packet: a link that was dialed from
+// elsewhere, and is doubted since packets went unanswered, stays so.
+func TestAChangeOfTheNetworkIsNoAnswer(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "[::]:0"} {
+		t.Run(at, func(t *testing.T) {
+			var changes atomic.Int32
+			w := newWorld(t)
+			a, b := w.node(transport.Options{}), w.node(transport.Options{Listen: at, Doubts: func() { changes.Add(1) }})
+			to := udpAddr(t, b.Addr())
+			if _, err := a.Dial(soon(t), fmt.Sprintf("127.0.0.1:%d", to.Port)); err != nil {
+				t.Fatal(err)
+			}
+			l := accept(t, b)
+			b.NetworkChanged()
+			if doubted(l) {
+				t.Error("a link at an address that is there is doubted")
+			}
+			transport.SetDoubt(l, true)
+			for range 3 {
+				b.NetworkChanged()
+			}
+			if !doubted(l) || changes.Load() != 1 {
+				t.Errorf("doubted %v, after %d changes", doubted(l), changes.Load())
+			}
+		})
+	}
+}
+
+// An address that is gone is a reason for doubt until it is back.
+func TestALinkIsDoubtedWhileItsAddressIsGone(t *testing.T) {
+	bubble(t, simnet.Options{}, func(t *testing.T, w *world) {
+		_, l := link(t, w.node(transport.Options{}), w.node(transport.Options{}))
+		for i, step := range []struct{ local, want bool }{{true, false}, {false, true}, {false, true}, {true, false}} {
+			if transport.SetLocal(l, step.local); doubted(l) != step.want {
+				t.Errorf("step %d: doubted %v", i, doubted(l))
+			}
+		}
+		transport.SetDoubt(l, true)
+		if transport.SetLocal(l, true); !doubted(l) {
+			t.Error("another doubt is over")
+		}
 	})
 }

@@ -20,3 +20,10 @@ func (q *QUIC) DialAny(ctx context.Context, addrs ...*net.UDPAddr) (Link, error)
 	}
 	return l, nil
 }
+
+// SetDoubt has the peer of a link doubted, or not.
+func SetDoubt(l Link, on bool) { l.(*quicLink).setDoubt(on) }
+
+// SetLocal says whether this machine still has the address that the peer of a
+// link has dialed.
+func SetLocal(l Link, local bool) { l.(*quicLink).setLocal(local) }
