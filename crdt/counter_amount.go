@@ -119,7 +119,9 @@ func readAmounts(e *Event) ([]amount, error) {
 
 // Explicit returns the value of an event at k, as it says the same under
 // another dot: what a value leaves to its event's dot is written out. Whoever
-// writes an event again, as another transaction, writes that.
+// writes an event again, as another transaction, writes that. The event's
+// writer is zero if nobody knows it any more: then the value tells it, where
+// that matters.
 func Explicit(k Key, e *Event) []byte {
 	_, t, sub, err := k.Split()
 	if err != nil || t != TypeCounter || e.Removed {
@@ -131,8 +133,26 @@ func Explicit(k Key, e *Event) []byte {
 		}
 		return e.Value
 	}
-	if as, err := readAmounts(e); err == nil {
+	whole := *e
+	if whole.Writer == (WriterID{}) {
+		whole.Writer = amountsWriter(e.Value)
+	}
+	if as, err := readAmounts(&whole); err == nil {
 		return appendAmounts(nil, as)
 	}
 	return e.Value
+}
+
+// amountsWriter returns the writer of an event of a floor or a chunk, if its
+// value leaves a seq to it; else zero.
+func amountsWriter(value []byte) WriterID {
+	r := NewReader(value)
+	for n := r.Array(MaxValueBytes) / amountFields; n > 0 && r.Err() == nil; n-- {
+		if w, seq := r.Writer(), r.Uint(); seq == 0 && r.Err() == nil {
+			return w
+		}
+		r.Uint()
+		r.Uint()
+	}
+	return WriterID{}
 }

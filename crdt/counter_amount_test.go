@@ -57,6 +57,47 @@ func TestCounterSeqOfZeroIsThatOfTheEvent(t *testing.T) {
 	}
 }
 
+// What an event says under its own dot, Explicit says under any, also where
+// nobody knows any more whose it was.
+func TestExplicitSaysTheSameUnderAnotherDot(t *testing.T) {
+	w, again := WriterID{2}, Dot{WriterID{7}, 1}
+	at := func(sub string) Key {
+		k, err := MakeKey([]string{"c"}, TypeCounter, sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	floor := appendAmounts(nil, []amount{{Dot{WriterID{1}, 4}, 6, 0}, {Dot{w, 0}, 3, 0}})
+	e := Event{Dot: Dot{w, 9}, Value: floor}
+	want, err := readAmounts(&e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, writer := range []WriterID{w, {}} {
+		e.Writer = writer
+		for _, k := range []Key{at(floorSub), at(chunkKey(NodeID{1}, 0))} {
+			got, err := readAmounts(&Event{Dot: again, Value: Explicit(k, &e)})
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("of writer %s: %v, %v, want %v", writer, got, err, want)
+			}
+		}
+		slot := Event{Dot: e.Dot, Value: appendSlot(nil, amount{Dot: Dot{w, 0}, up: 3})}
+		got, err := readSlot(&Event{Dot: again, Value: Explicit(at(slotKey(w)), &slot)}, w)
+		if err != nil || got != (amount{Dot{w, 9}, 3, 0}) {
+			t.Errorf("slot: %v, %v", got, err)
+		}
+	}
+	for _, value := range [][]byte{
+		nil, {0xc1}, floor[:len(floor)-1],
+		appendAmounts(nil, []amount{{Dot{WriterID{1}, 0}, 6, 0}, {Dot{w, 0}, 3, 0}}),
+	} {
+		if got := Explicit(at(floorSub), &Event{Dot: Dot{Seq: 9}, Value: value}); !bytes.Equal(got, value) {
+			t.Errorf("%x became %x", value, got)
+		}
+	}
+}
+
 func TestMalformedCounterValuesAreRefused(t *testing.T) {
 	w := WriterID{2}
 	slot := appendSlot(nil, amount{Dot{w, 300}, 70000, 1})

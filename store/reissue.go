@@ -235,8 +235,10 @@ func (t *reissue) record(waits crdt.Entry) error {
 			return err
 		}
 		again := news[0]
-		again.Value = crdt.Explicit(waits.Key, &news[0])
-		again.Dot = t.dot
+		if isLost(again.Writer) {
+			again.Writer = crdt.WriterID{}
+		}
+		again.Value, again.Dot = crdt.Explicit(waits.Key, &again), t.dot
 		if err := t.write(waits.Key, union(rec, crdt.Record{again})); err != nil {
 			return err
 		}

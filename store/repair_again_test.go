@@ -136,6 +136,37 @@ func TestRepairCarriesOverEventsOfLostWriters(t *testing.T) {
 	}
 }
 
+// A counter's history leaves to its event at which transaction of its writer it
+// begins: that is not lost with the writer's record.
+func TestRepairedCountersOfLostWritersCanBeRead(t *testing.T) {
+	mem := filledNode(t)
+	o := repairOptions(mem, 1)
+	s, ns := openThings(t, "db", o)
+	w := ns.Writer()
+	history := crdt.AppendBytes(crdt.AppendArray(nil, 4), w[:])
+	history = crdt.AppendUint(crdt.AppendUint(crdt.AppendUint(history, 0), 5), 0)
+	k, err := crdt.MakeKey([]string{"count"}, crdt.TypeCounter, "h"+string(o.Node[:])+"\x00\x00")
+	ok(t, err)
+	_, err = ns.Commit(&Write{Ops: []Op{{Key: k, Value: history}}})
+	ok(t, err)
+	number, _ := ns.lineage.number(w)
+	tamper(t, s, ns.writers.indexed(nil, number), nil)
+	ok(t, s.Close())
+	hurt(t, mem)
+	_, err = Repair(t.Context(), "db", o)
+	ok(t, err)
+	s, _ = alone(t, o)
+	defer s.Close()
+	ns, err = s.Namespace("things")
+	ok(t, err)
+	snap, err := ns.Snapshot()
+	ok(t, err)
+	defer snap.Close()
+	if n, err := crdt.NewCounter("count").Get(snap); err != nil || n != 5 {
+		t.Errorf("the counter is %d (%v), want 5", n, err)
+	}
+}
+
 // What waits goes with a backup.
 func TestABackupHasWhatWaits(t *testing.T) {
 	mem := filledNode(t)
