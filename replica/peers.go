@@ -48,6 +48,9 @@ type PeerStatus struct {
 	Node crdt.NodeID
 	// Connected is since when the link is up; zero if there is none.
 	Connected time.Time
+	// Elsewhere says that the link is told of at another address of the node,
+	// with its Stats: a node has one link, however many addresses it has.
+	Elsewhere bool
 	// Doubted says that the link is up, and packets go unanswered.
 	Doubted bool
 	// Failure says why there is no link, if an attempt failed or the last
@@ -63,6 +66,8 @@ type PeerStatus struct {
 	Meter *MeterStatus
 	// Stats are of the link that is up.
 	Stats transport.LinkStats
+
+	up *link // while the list is made
 }
 
 // peers returns the status of every peer, ordered by address.
@@ -122,7 +127,26 @@ func (m *mesh) peers() []PeerStatus {
 	slices.SortFunc(all, func(a, b PeerStatus) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), a.Node.Compare(b.Node))
 	})
+	tellOnce(all)
 	return all
+}
+
+// tellOnce leaves each link to one of the addresses that have it: the one where
+// the far end is, or the first, which may be a name for it.
+func tellOnce(all []PeerStatus) {
+	tells := map[*link]*PeerStatus{}
+	for i := range all {
+		if p := &all[i]; p.up != nil && (tells[p.up] == nil || p.Address == p.up.conn.RemoteAddr()) {
+			tells[p.up] = p
+		}
+	}
+	for i := range all {
+		p := &all[i]
+		if p.up != nil && tells[p.up] != p {
+			p.Elsewhere, p.SeenAs, p.Stats = true, "", transport.LinkStats{}
+		}
+		p.up = nil // of no use to callers
+	}
 }
 
 // best returns the link with whom was last at an address: with that instance of
@@ -163,7 +187,7 @@ func (c *candidate) status() PeerStatus {
 
 // link adds what a link tells that is up.
 func (p *PeerStatus) link(l *link) {
-	p.Connected, p.Doubted, p.Stats = l.since, l.doubted(), l.conn.Stats()
+	p.up, p.Connected, p.Doubted, p.Stats = l, l.since, l.doubted(), l.conn.Stats()
 	p.Clock = l.mesh.clocks.peer(l.remote())
 	if seen := l.seenAs.Load(); seen != nil {
 		p.SeenAs = *seen

@@ -136,7 +136,7 @@ func (h *hosts) serve(i int) {
 // links counts the links that a node has, those in doubt included.
 func links(r statusRow) (n int) {
 	for _, p := range r.Peers {
-		if p.Connected != nil {
+		if p.State == "connected" || p.State == "doubted" {
 			n++
 		}
 	}

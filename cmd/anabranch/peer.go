@@ -106,7 +106,8 @@ func peerList(g *globals) *cobra.Command {
 FOUND is how an address came to be known: configured (--peer), saved ('peer add'
 or 'join'), discovered on the LAN, learned from another peer, or met there before;
 "dialed us" is a node whose link this node did not make. STATE is doubted while
-packets go unanswered on a link that is up. Below the peers is why a link is down,
+packets go unanswered on a link that is up, and elsewhere where the node is linked
+at another of its addresses. Below the peers is why a link is down,
 and until when an address that failed again and again is left alone; who told of a
 learned address, and where a peer sees this node; and how metered peers stand.`,
 		Example: "  anabranch peer list",
@@ -271,7 +272,10 @@ func peerRowOf(p replica.PeerStatus) peerRow {
 	if !p.Connected.IsZero() {
 		row.State, row.Connected = "connected", &p.Connected
 	}
-	if p.Doubted {
+	switch {
+	case p.Elsewhere:
+		row.State = "elsewhere"
+	case p.Doubted:
 		row.State = "doubted"
 	}
 	if p.Origin == "" {
