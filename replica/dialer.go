@@ -155,6 +155,7 @@ func (d *dialer) connect(ctx context.Context) {
 	d.mu.Lock()
 	d.at, d.missed, d.failure = remoteOf(conn), false, nil
 	d.mu.Unlock()
+	d.mesh.metAt(d.address, conn.Peer().Node)
 	d.mesh.book.allow(conn.Peer().Node) // it is wanted at this address
 	l := d.mesh.attach(ctx, conn)
 	if l == nil {

@@ -203,7 +203,6 @@ func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
 		Grants: grants{peer.Grants}, Class: l.account.Load().class(),
 	})
 	l.start()
-	m.classifyAll(l.remote())
 	return l
 }
 

@@ -8,12 +8,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
 )
 
 // Meter says what may flow over a link on which bytes cost. A peer without one
-// is unmetered. A link that a peer dialed is metered as the address at which
-// this node has met that peer.
+// is unmetered. Metered is every link with the node that was met at the peer's
+// address last, whoever dialed it and from where.
 type Meter struct {
 	// BytesPerDay is how much may be sent and received in a day, both together,
 	// as UDP payload; 0 is any amount. Once it is used up only namespaces of
@@ -79,6 +80,7 @@ type account struct {
 	save    func(value []byte)
 
 	mu      sync.Mutex
+	node    crdt.NodeID // who was met at the address last; zero: nobody
 	used    uint64
 	written uint64        // used, as it is on disk
 	begun   time.Duration // when the day began; negative: before the mesh did
@@ -88,6 +90,10 @@ type account struct {
 func newAccount(address string, o Meter, text []byte, now time.Duration, wall time.Time, save func([]byte)) *account {
 	a := &account{address: address, meter: o, save: save, begun: now}
 	var elapsed, at int64
+	fields := strings.Fields(string(text))
+	if len(fields) > 3 {
+		a.node, _ = nodeOf(fields[3])
+	}
 	if _, err := fmt.Sscanf(string(text), "%d %d %d", &a.used, &elapsed, &at); err != nil {
 		return a
 	}
@@ -115,7 +121,27 @@ func (a *account) charge(bytes uint64, now time.Duration, wall time.Time) bool {
 // write writes down that so much is used.
 func (a *account) write(used uint64, now time.Duration, wall time.Time) {
 	a.written = used
-	a.save(fmt.Appendf(nil, "%d %d %d", used, int64((now-a.begun)/time.Second), wall.Unix()))
+	value := fmt.Appendf(nil, "%d %d %d", used, int64((now-a.begun)/time.Second), wall.Unix())
+	if !a.node.IsZero() {
+		value = fmt.Appendf(value, " %s", a.node)
+	}
+	a.save(value)
+}
+
+// meet takes note of who is at the address, and reports whether that is news.
+func (a *account) meet(node crdt.NodeID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	news := a.node != node
+	a.node = node
+	return news
+}
+
+// met returns who was met at the address last.
+func (a *account) met() crdt.NodeID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.node
 }
 
 // close writes down what is used, exactly.
@@ -140,8 +166,11 @@ func (a *account) classLocked() protocol.Class {
 	return protocol.Class{Metered: true, Least: a.meter.Least, BytesPerDay: a.meter.BytesPerDay, Used: a.used}
 }
 
-// status returns how the account stands.
+// status returns how the account stands; nil of no account.
 func (a *account) status(now time.Duration) *MeterStatus {
+	if a == nil {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	class := a.classLocked()

@@ -1,9 +1,13 @@
 package replica
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/transport"
 )
@@ -28,7 +32,11 @@ func (m *mesh) setMeter(address string, o *Meter, written []byte) {
 		return
 	}
 	save := func(value []byte) { m.saveAccount(address, value) }
-	m.accounts[address] = newAccount(address, *o, written, m.uptime(), m.wall(), save)
+	a := newAccount(address, *o, written, m.uptime(), m.wall(), save)
+	if a.node.IsZero() {
+		a.node = m.book.at(address)
+	}
+	m.accounts[address] = a
 }
 
 func (m *mesh) saveAccount(address string, value []byte) {
@@ -40,21 +48,43 @@ func (m *mesh) saveAccount(address string, value []byte) {
 // uptime is the clock of accounts, which nobody sets.
 func (m *mesh) uptime() time.Duration { return time.Since(m.started) }
 
-// accountOf returns the account of a link that comes up, or nil. A node that is
-// dialed at several addresses is metered if it is at one of them. The caller
-// holds mu.
+// accountOf returns the account of a link, or nil. It goes by the node at the
+// other end: that stays when the peer starts again, or turns up at another
+// address. Of a node that was met at several metered addresses it is the account
+// of the one where this instance was dialed. The caller holds mu.
 func (m *mesh) accountOf(conn transport.Link) *account {
-	var of *account
-	for address, d := range m.dialers {
-		a := m.accounts[address]
-		if a != nil && d.met() == remoteOf(conn) && (of == nil || a.address < of.address) {
-			of = a
+	var all []*account
+	for _, a := range m.accounts {
+		if a.met() == conn.Peer().Node {
+			all = append(all, a)
 		}
 	}
-	if of == nil {
-		of = m.accounts[everyPeer]
+	if len(all) == 0 {
+		return m.accounts[everyPeer]
 	}
-	return of
+	apart := func(a *account) int {
+		if d := m.dialers[a.address]; d != nil && d.met() == remoteOf(conn) {
+			return 0
+		}
+		return 1
+	}
+	return slices.MinFunc(all, func(a, b *account) int {
+		return cmp.Or(cmp.Compare(apart(a), apart(b)), cmp.Compare(a.address, b.address))
+	})
+}
+
+// metAt takes note of who is at an address that is dialed, and writes it down
+// if the address is metered: whatever link that node has is.
+func (m *mesh) metAt(address string, node crdt.NodeID) {
+	m.mu.Lock()
+	a := m.accounts[address]
+	if a == nil || !a.meet(node) {
+		m.mu.Unlock()
+		return
+	}
+	m.classifyAll()
+	m.mu.Unlock()
+	a.close(m.uptime(), m.wall())
 }
 
 // classify gives a link the account of whom it is with, and reports whether it
@@ -71,11 +101,10 @@ func (m *mesh) classify(l *link) bool {
 	return true
 }
 
-// classifyAll classifies the links with whom one has just come up: it may be
-// known only now at which address they are dialed. The caller holds mu.
-func (m *mesh) classifyAll(with remote) {
+// classifyAll classifies all links. The caller holds mu.
+func (m *mesh) classifyAll() {
 	for _, l := range m.links {
-		if l.remote() == with && m.classify(l) {
+		if m.classify(l) {
 			m.inbox.post(protocol.Metered{Link: l.id, Class: l.account.Load().class()})
 		}
 	}
@@ -142,21 +171,20 @@ func (m *mesh) closeMeters() {
 // describeMeters adds to the status of peers how their meters stand.
 func (m *mesh) describeMeters(all []PeerStatus, namespaces []string, priority func(string) (Priority, error)) error {
 	m.mu.Lock()
-	accounts := map[string]*account{}
-	for address, a := range m.accounts {
-		accounts[address] = a
-	}
+	accounts := maps.Clone(m.accounts)
 	m.mu.Unlock()
 	for i := range all {
 		p := &all[i]
-		a := accounts[p.Address]
-		if a == nil {
-			a = accounts[everyPeer]
+		if p.Connected.IsZero() { // else its link's is there
+			a := accounts[p.Address]
+			if a == nil {
+				a = accounts[everyPeer]
+			}
+			p.Meter = a.status(m.uptime())
 		}
-		if a == nil {
+		if p.Meter == nil {
 			continue
 		}
-		p.Meter = a.status(m.uptime())
 		if err := p.Meter.hold(namespaces, priority); err != nil {
 			return err
 		}

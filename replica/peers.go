@@ -189,6 +189,7 @@ func (c *candidate) status() PeerStatus {
 func (p *PeerStatus) link(l *link) {
 	p.up, p.Connected, p.Doubted, p.Stats = l, l.since, l.doubted(), l.conn.Stats()
 	p.Clock = l.mesh.clocks.peer(l.remote())
+	p.Meter = l.account.Load().status(l.mesh.uptime())
 	if seen := l.seenAs.Load(); seen != nil {
 		p.SeenAs = *seen
 	}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -12,16 +13,22 @@ import (
 // meterOf returns how the first node's link with the second stands.
 func (f *wholeFleet) meterOf() *MeterStatus {
 	f.t.Helper()
+	return f.meterAt(f.nodes[1].address)
+}
+
+// meterAt returns how the first node's link with who is at an address stands.
+func (f *wholeFleet) meterAt(address string) *MeterStatus {
+	f.t.Helper()
 	peers, err := f.nodes[0].db.Peers()
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, p := range peers {
-		if p.Address == f.nodes[1].address {
+		if p.Address == address {
 			return p.Meter
 		}
 	}
-	f.t.Fatalf("no peer %s among %+v", f.nodes[1].address, peers)
+	f.t.Fatalf("no peer %s among %+v", address, peers)
 	return nil
 }
 
@@ -100,6 +107,41 @@ func TestAMeteredLink(t *testing.T) {
 		if m := f.meterOf(); m != nil {
 			t.Errorf("an unmetered link shows %+v", m)
 		}
+	})
+}
+
+// A metered peer stays so when it starts again, and when it is at another port,
+// from where only it can dial.
+func TestAMeteredPeerThatMovesStaysMetered(t *testing.T) {
+	inBubble(t, 2, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+		here, there := f.nodes[0], f.nodes[1]
+		const budget = 100 << 10
+		metered := there.address
+		if err := here.db.AddPeerWith(metered, PeerOptions{Meter: &Meter{BytesPerDay: budget}}); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(10 * time.Second)
+		here.namespace("features")
+		there.namespace("features")
+		for range 12 {
+			here.write("features", 10<<10)
+			f.pass(time.Second)
+		}
+		f.sees(false, "features")
+		move := func(port int) {
+			there.address = fmt.Sprint("node1:", port)
+			there.restart()
+		}
+		for i, happens := range []func(){there.restart, func() { move(2) }, here.restart, func() { move(3) }} {
+			happens()
+			f.pass(10 * time.Second)
+			f.sees(false, "features")
+			if m := f.meterAt(metered); m == nil || m.UsedBytes < budget || m.Flows != PriorityUrgent {
+				t.Errorf("after move %d the meter shows %+v", i, m)
+			}
+		}
+		f.pass(meterDay)
+		f.sees(true, "features")
 	})
 }
 
