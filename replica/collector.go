@@ -111,16 +111,18 @@ func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) 
 	if old == nil {
 		return s.Past(nil), false, nil
 	}
-	alone = d.roster == nil || d.roster.alone()
-	for w := range old.Normal() {
-		if n, ok := s.NodeOf(w); !ok || n != d.node {
-			alone = false
-		}
-	}
 	var c protocol.Coverage
 	if d.mesh != nil {
 		if c, err = d.mesh.coverage(ctx, s.Name()); err != nil {
 			return nil, false, err
+		}
+	}
+	if alone, err = d.alone(); err != nil { // asked after that: whoever was linked by then is known
+		return nil, false, err
+	}
+	for w := range old.Normal() {
+		if n, ok := s.NodeOf(w); !ok || n != d.node {
+			alone = false
 		}
 	}
 	if alone && c.Linked == 0 {
@@ -134,6 +136,15 @@ func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) 
 		old.Meet(c.Least)
 	}
 	return old, false, nil
+}
+
+// alone reports whether this node never had a peer, in no run.
+func (d *DB) alone() (bool, error) {
+	if d.roster != nil {
+		return d.roster.alone(), nil
+	}
+	company, err := hadCompany(d.store, d.node) // when it was a member
+	return !company, err
 }
 
 // readings are what the wall clock of a node that is alone has said since about

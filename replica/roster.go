@@ -64,9 +64,23 @@ func loadRoster(id *transport.Identity, s *store.Store) (*roster, error) {
 	}
 	own := id.Credential()
 	r.members[own.Node] = own
-	company, err := s.Local(companyKey)
-	r.company = company != nil
+	var err error
+	r.company, err = hadCompany(s, own.Node)
 	return r, err
+}
+
+// hadCompany reports whether the node of a store ever met somebody, or knew of
+// another, in whatever cluster it was then.
+func hadCompany(s *store.Store, self crdt.NodeID) (bool, error) {
+	if met, err := s.Local(companyKey); met != nil || err != nil {
+		return met != nil, err
+	}
+	for e, err := range s.LocalScan(certificatePrefix) {
+		if err != nil || e.Key != certificatePrefix+self.String() {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (r *roster) cluster() [32]byte { return r.identity.Cluster().ID() }
