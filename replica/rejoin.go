@@ -31,7 +31,7 @@ func (a *applier) reconcile(e *protocol.Reconcile) {
 		a.abortRejoin()
 	}
 	if e.Heals {
-		begin = a.beginHeal
+		begin = func() error { return a.beginHeal(e.Vector) }
 	}
 	r.begun, r.comparer = e, nil
 	a.mesh.log.Info("reconciling with a peer", "namespace", a.store.Name(), "heals", e.Heals, "goes on", r.Reconciliation != nil)

@@ -158,14 +158,21 @@ type heal struct {
 // healKeys is how many records are healed at a time, while commits wait.
 const healKeys = 256
 
-// beginHeal sums up what is here.
-func (a *applier) beginHeal() (err error) {
+// errBelowFloor says that what a peer holds may have been removed here, and
+// that nothing tells of it any more (store.Namespace.Heal).
+var errBelowFloor = errors.New("the peer does not cover what was collected here")
+
+// beginHeal sums up what is here, to be compared with a snapshot of that vector.
+func (a *applier) beginHeal(theirs crdt.Vector) (err error) {
 	r := &a.rejoin
 	snap, err := a.store.Snapshot()
 	if err != nil {
 		return err
 	}
 	r.heal = &heal{snap: snap}
+	if !a.store.Past(theirs).CoversAll(snap.Floor()) {
+		return errBelowFloor
+	}
 	summary, err := protocol.NewContentSummary(scanner{a.mesh.ctx, snap})
 	if err == nil {
 		r.comparer, err = protocol.NewComparer(summary, "")
