@@ -151,6 +151,13 @@ func (a *account) close(now time.Duration, wall time.Time) {
 	a.write(a.used, now, wall)
 }
 
+// set has another meter decide.
+func (a *account) set(o Meter) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.meter = o
+}
+
 // class returns what the protocol is told of the account's links; of no account
 // that they are unmetered.
 func (a *account) class() protocol.Class {
@@ -186,16 +193,13 @@ type PeerOptions struct {
 }
 
 // AddPeerWith is AddPeer with options, which take the place of those that the
-// peer had. A link that is up is closed, and made again with them.
+// peer had. A link that is up stays, and goes by them from now on.
 func (d *DB) AddPeerWith(address string, o PeerOptions) error {
 	if err := d.checkPeer(address); err != nil {
 		return err
 	}
 	if err := d.setMeter(address, o.Meter); err != nil {
 		return err
-	}
-	if d.mesh != nil && d.mesh.hangUp(address) {
-		d.mesh.dial(address, OriginSaved)
 	}
 	return d.AddPeer(address)
 }

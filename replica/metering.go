@@ -22,17 +22,34 @@ type metering struct {
 	counted chan uint64             // holds what was charged already
 }
 
-// setMeter has the links with an address be metered, or not. The links that are
-// up stay as they are.
+// setMeter has the links with the node at an address be metered, or not, from
+// now on. Links that are up stay so. written is the account as it is on disk.
 func (m *mesh) setMeter(address string, o *Meter, written []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if o == nil {
-		delete(m.accounts, address)
-		return
+	for _, l := range m.links {
+		if l.account.Load() == nil {
+			l.uncharged() // what it carried so far was free
+		}
 	}
+	switch a := m.accounts[address]; {
+	case o == nil:
+		delete(m.accounts, address)
+	case a != nil:
+		a.set(*o)
+	default:
+		m.openAccount(address, *o, written)
+	}
+	m.classifyAll()
+}
+
+// openAccount adds the account of an address. The caller holds mu.
+func (m *mesh) openAccount(address string, o Meter, written []byte) {
 	save := func(value []byte) { m.saveAccount(address, value) }
-	a := newAccount(address, *o, written, m.uptime(), m.wall(), save)
+	a := newAccount(address, o, written, m.uptime(), m.wall(), save)
+	if d := m.dialers[address]; d != nil && !d.met().node.IsZero() {
+		a.node = d.met().node
+	}
 	if a.node.IsZero() {
 		a.node = m.book.at(address)
 	}
@@ -87,26 +104,22 @@ func (m *mesh) metAt(address string, node crdt.NodeID) {
 	a.close(m.uptime(), m.wall())
 }
 
-// classify gives a link the account of whom it is with, and reports whether it
-// had another. The caller holds mu.
-func (m *mesh) classify(l *link) bool {
+// classify gives a link the account of whom it is with. The caller holds mu.
+func (m *mesh) classify(l *link) {
 	a := m.accountOf(l.conn)
-	if l.account.Swap(a) == a {
-		return false
-	}
+	l.account.Store(a)
 	if a != nil && !l.watched {
 		l.watched = true
 		m.running.Go(func() { m.watchMeter(l) })
 	}
-	return true
 }
 
-// classifyAll classifies all links. The caller holds mu.
+// classifyAll classifies all links, and tells the machine, to which a class that
+// stays is no news. The caller holds mu.
 func (m *mesh) classifyAll() {
 	for _, l := range m.links {
-		if m.classify(l) {
-			m.inbox.post(protocol.Metered{Link: l.id, Class: l.account.Load().class()})
-		}
+		m.classify(l)
+		m.inbox.post(protocol.Metered{Link: l.id, Class: l.account.Load().class()})
 	}
 }
 
@@ -117,11 +130,7 @@ func (m *mesh) charge(l *link) {
 	if a == nil {
 		return
 	}
-	before := <-l.counted
-	stats := l.conn.Stats()
-	total := max(before, stats.BytesSent+stats.BytesReceived)
-	l.counted <- total
-	if !a.charge(total-before, m.uptime(), m.wall()) {
+	if !a.charge(l.uncharged(), m.uptime(), m.wall()) {
 		return
 	}
 	class := a.class()
@@ -133,6 +142,15 @@ func (m *mesh) charge(l *link) {
 		}
 	}
 	m.log.Info("metered links", "address", a.address, "used", class.Used, "of", class.BytesPerDay, "flows", class.Flows())
+}
+
+// uncharged returns how many bytes went over the link since it was called last.
+func (l *link) uncharged() uint64 {
+	before := <-l.counted
+	stats := l.conn.Stats()
+	total := max(before, stats.BytesSent+stats.BytesReceived)
+	l.counted <- total
+	return total - before
 }
 
 // watchMeter charges a link that is quiet, for as long as it is up.

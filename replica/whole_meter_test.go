@@ -110,6 +110,49 @@ func TestAMeteredLink(t *testing.T) {
 	})
 }
 
+// What a peer's meter allows changes on the link that is up, which carries on,
+// and what it carried before that is not counted.
+func TestAMeterChangesWithoutANewLink(t *testing.T) {
+	inBubble(t, 2, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+		here, there := f.nodes[0], f.nodes[1]
+		for _, n := range f.nodes {
+			n.namespace("features")
+		}
+		f.pass(10 * time.Second)
+		here.write("features", 300<<10)
+		f.pass(10 * time.Second)
+		made, madeThere := here.linksMade(), there.linksMade()
+		meter := func(o *Meter) *MeterStatus {
+			t.Helper()
+			if err := here.db.AddPeerWith(there.address, PeerOptions{Meter: o}); err != nil {
+				t.Fatal(err)
+			}
+			here.write("features", 10<<10)
+			f.pass(time.Second)
+			return f.meterOf()
+		}
+		if m := meter(&Meter{BytesPerDay: 100 << 10}); m == nil || m.UsedBytes < 10<<10 || m.UsedBytes > 20<<10 {
+			t.Errorf("the meter shows %+v", m)
+		}
+		f.sees(true, "features")
+		if m := meter(&Meter{BytesPerDay: 5 << 10}); m.UsedBytes < 10<<10 || m.UsedBytes > 20<<10 || m.Flows != PriorityUrgent {
+			t.Errorf("of a smaller day the meter shows %+v", m)
+		}
+		f.sees(false, "features")
+		if m := meter(&Meter{Least: PriorityUrgent}); m.Flows != PriorityUrgent {
+			t.Errorf("of a link for what is urgent the meter shows %+v", m)
+		}
+		f.sees(false, "features")
+		if m := meter(nil); m != nil {
+			t.Errorf("an unmetered link shows %+v", m)
+		}
+		f.sees(true, "features")
+		if n, m := here.linksMade()-made, there.linksMade()-madeThere; n+m > 0 {
+			t.Errorf("changes of the meter made %d links, and %d at the other end", n, m)
+		}
+	})
+}
+
 // A metered peer stays so when it starts again, and when it is at another port,
 // from where only it can dial.
 func TestAMeteredPeerThatMovesStaysMetered(t *testing.T) {
