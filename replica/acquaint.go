@@ -259,7 +259,7 @@ func (b *book) read(text string, now time.Time) {
 		if err1 != nil || err2 != nil || !b.dialable(field[3], true) {
 			continue
 		}
-		if c := b.add(field[3], node, OriginMet, now); c != nil {
+		if c := b.add(field[3], node, OriginMet, crdt.NodeID{}, now); c != nil {
 			c.how, c.proven, c.first = protocol.Knowing(how), time.Unix(seconds, 0), now
 			if c.proven.After(now) { // by a clock that was wrong
 				c.proven = now

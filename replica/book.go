@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// maxCandidates bounds the addresses that a node remembers, at some 300
-	// bytes each: enough to find a few that answer, whoever has gone.
-	maxCandidates = 256
 	// keepCandidates is how long one is remembered after it was last known
 	// to work: the time that a device is away for as a rule.
 	keepCandidates = 7 * 24 * time.Hour
@@ -97,49 +94,6 @@ func (b *book) dialable(address string, near bool) bool {
 	return ip.IsGlobalUnicast() || near && ip.IsLoopback()
 }
 
-// add returns the candidate at an address, made if there is room for it or
-// one that is worth less. The caller holds mu.
-func (b *book) add(address string, node crdt.NodeID, origin Origin, now time.Time) *candidate {
-	if c := b.all[address]; c != nil {
-		return c
-	}
-	if slices.Contains(b.own, address) {
-		return nil
-	}
-	if len(b.all) >= maxCandidates {
-		worst := b.worst(now)
-		if worst == nil {
-			return nil
-		}
-		b.drop(worst)
-	}
-	c := &candidate{address: address, node: node, origin: origin}
-	b.all[address] = c
-	return c
-}
-
-// worst returns the candidate to make room: of those that were never met at
-// their address the one that failed most, then the oldest. The caller holds mu.
-func (b *book) worst(now time.Time) (worst *candidate) {
-	for _, c := range b.all {
-		switch {
-		case c.trying || now.Sub(c.proven) < tellCandidates:
-		case worst == nil || c.breaker.failures > worst.breaker.failures,
-			c.breaker.failures == worst.breaker.failures && c.heard.Before(worst.heard):
-			worst = c
-		}
-	}
-	return worst
-}
-
-// drop forgets a candidate. The caller holds mu.
-func (b *book) drop(c *candidate) {
-	delete(b.all, c.address)
-	if !c.proven.IsZero() {
-		signal(b.changes)
-	}
-}
-
 // learn takes in what a peer told. near says that the peer is on this machine.
 func (b *book) learn(from crdt.NodeID, w protocol.Whereabouts, near bool, now time.Time) {
 	age := time.Duration(min(w.AgeSeconds, uint64(keepCandidates/time.Second)+1)) * time.Second
@@ -155,11 +109,12 @@ func (b *book) learn(from crdt.NodeID, w protocol.Whereabouts, near bool, now ti
 		if !b.dialable(place, near) {
 			continue
 		}
-		c := b.add(place, w.Node, OriginLearned, now)
+		c := b.add(place, w.Node, OriginLearned, from, now)
 		if c == nil {
 			continue
 		}
-		if c.proven.IsZero() { // what this node saw itself, it knows better
+		// What this node saw itself, it knows better.
+		if c.hearsay() && (c.from == from || b.share(from) < maxHearsay) {
 			c.node, c.from = w.Node, from
 		}
 		if at := now.Add(-age); at.After(c.heard) {
@@ -176,7 +131,7 @@ func (b *book) found(address string, now time.Time) {
 	if !b.dialable(address, true) {
 		return
 	}
-	if c := b.add(address, crdt.NodeID{}, OriginDiscovered, now); c != nil {
+	if c := b.add(address, crdt.NodeID{}, OriginDiscovered, crdt.NodeID{}, now); c != nil {
 		c.heard = now
 		b.wake()
 	}
@@ -190,7 +145,7 @@ func (b *book) met(address string, node crdt.NodeID, how protocol.Knowing, now t
 	if b.isRemoved(node) || !b.dialable(address, true) {
 		return false
 	}
-	c := b.add(address, node, OriginMet, now)
+	c := b.add(address, node, OriginMet, crdt.NodeID{}, now)
 	if c == nil {
 		return false
 	}
@@ -349,8 +304,8 @@ func (b *book) failed(c *candidate, err error, now time.Time) {
 	c.trying = false
 	c.failure, c.failedAt = err, now
 	c.breaker.fail(now, err, rand.Float64())
-	hearsay := c.proven.IsZero() && c.breaker.failures >= hearsayTries
-	if hearsay || kindOf(err) == fault && c.breaker.faults > 1 || now.Sub(c.heard) > keepCandidates {
+	hopeless := c.hearsay() && c.breaker.failures >= hearsayTries
+	if hopeless || kindOf(err) == fault && c.breaker.faults > 1 || now.Sub(c.heard) > keepCandidates {
 		b.drop(c)
 	}
 }

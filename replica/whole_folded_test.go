@@ -14,7 +14,7 @@ func (n *wholeNode) deaden(address string, who crdt.NodeID) {
 	b := n.db.mesh.book
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(address, who, OriginLearned, time.Now()).failure = errors.New("no answer")
+	b.add(address, who, OriginLearned, crdt.NodeID{}, time.Now()).failure = errors.New("no answer")
 }
 
 // Of a node that is linked its other addresses say nothing: they are no peers

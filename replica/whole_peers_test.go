@@ -250,7 +250,7 @@ func TestHearsayIsBounded(t *testing.T) {
 		b.met(met(i), [32]byte{2, byte(i)}, 3, now)
 	}
 	for i := range 10_000 {
-		b.learn([32]byte{9}, whereabouts([32]byte{3, byte(i), byte(i >> 8)}, fmt.Sprintf("203.0.%d.%d:1", i>>8, i&255)), false, now)
+		b.learn([32]byte{9, byte(i % 9)}, whereabouts([32]byte{3, byte(i), byte(i >> 8)}, fmt.Sprintf("203.0.%d.%d:1", i>>8, i&255)), false, now)
 	}
 	if n := len(b.all); n != maxCandidates {
 		t.Errorf("%d addresses are remembered", n)
