@@ -15,6 +15,9 @@ const (
 	// that gets there has stopped reading in the middle of an exchange of
 	// vectors.
 	maxQueuedBytes = 16 << 20
+	// frameMemory is about what a frame that waits takes beside its bytes: its
+	// place in a queue that has doubled, and the room that its buffer has left.
+	frameMemory = 192
 	// deltaPlaces bounds the frames of deltas that wait to be sent on one lane:
 	// one is built while another one goes out.
 	deltaPlaces = 2
@@ -38,7 +41,7 @@ type outlet struct {
 
 	mu    sync.Mutex
 	lanes [protocol.Lanes]lane
-	bytes int // of frames, without deltas
+	bytes int // of frames and frameMemory for each, without deltas
 }
 
 // lane is a queue of frames. The outlet's mutex guards what is below the line.
@@ -70,7 +73,7 @@ func (o *outlet) queue(at protocol.Lane, f protocol.Frame) {
 	l := &o.lanes[at]
 	l.frames = append(l.frames, outFrame{Frame: f})
 	l.queued++
-	o.bytes += f.Len()
+	o.bytes += f.Len() + frameMemory
 	full := o.bytes > maxQueuedBytes
 	o.mu.Unlock()
 	if full {
@@ -156,7 +159,7 @@ func (o *outlet) next() (f outFrame, at protocol.Lane, ok bool) {
 func (o *outlet) sent(at protocol.Lane, f outFrame) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bytes -= f.Len()
+	o.bytes -= f.Len() + frameMemory
 	o.lanes[at].queued--
 	return o.lanes[at].queued == 0
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"testing/synctest"
 
@@ -121,4 +122,36 @@ func TestTheUrgentWaitsForOneFrame(t *testing.T) {
 			}
 		}
 	})
+}
+
+// deafConn is a link on which nothing goes out, and whose end is counted.
+type deafConn struct {
+	transport.Link
+	closed *int
+}
+
+func (c deafConn) Close(transport.Code, string) error { *c.closed++; return nil }
+
+// However small the frames are that a peer does not take, they cost no more
+// memory than is allowed before it loses the link.
+func TestSmallFramesCostTheirMemory(t *testing.T) {
+	heap := func() uint64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	closed := 0
+	before := heap()
+	o := newOutlet(deafConn{closed: &closed}, func(protocol.Lane) {})
+	for i := 0; closed == 0; i++ {
+		if i > maxQueuedBytes/32 {
+			t.Fatalf("%d frames wait, and the link is up", i)
+		}
+		o.queue(0, deltaFrames(t, 1)[0])
+	}
+	if grown := int64(heap()) - int64(before); grown > maxQueuedBytes {
+		t.Errorf("what waits takes %d bytes, at most %d are allowed", grown, maxQueuedBytes)
+	}
+	runtime.KeepAlive(o)
 }
