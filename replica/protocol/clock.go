@@ -8,8 +8,9 @@ import "github.com/anabranch-db/anabranch/crdt"
 //	clock = [15]        what does your clock say?
 //	      | [15 wall]   this is what mine says, in milliseconds since 1970
 //
-// A Hello asks as well. An answer is sent at once, and what it told is taken
-// as of the middle of the round trip, which is the one way to know nothing of
+// A Hello asks as well. An answer is sent at once, unless another one waits to
+// be sent: however often a peer asks that does not read, two are all that it
+// costs. What an answer told is taken as of the middle of the round trip, which is the one way to know nothing of
 // either direction alone: it is off by half of the round trip at most (RFC
 // 5905, section 8). It is asked for again when something is said anyway and
 // the last answer is old: a link that is idle stays silent. And it is asked for
@@ -46,11 +47,17 @@ type question struct {
 	spoiled bool  // the answer, by a sleep meanwhile, of which at knows nothing
 }
 
+// answerToClock is how the answers to the peer's questions stand.
+type answerToClock struct {
+	waiting bool // one waits to be sent
+	owed    bool // and it asked again since
+}
+
 // setWall takes what this node's clock says, and asks again if it has moved
 // against the machine's.
 func (m *Machine) setWall(wall int64) {
 	first, base := m.wall == 0, wall-m.now
-	m.wall = wall
+	m.wall, m.wallAt = wall, m.now
 	if moved := base - m.base; !first && max(moved, -moved) <= ClockStepMillis {
 		return
 	}
@@ -67,9 +74,23 @@ func (m *Machine) setWall(wall int64) {
 	}
 }
 
-// tellClock answers.
+// tellClock answers, once the answer before it has gone out.
 func (m *Machine) tellClock(l *link) {
-	m.send(l, (&clockMessage{true, min(max(m.wall, 0), maxWallMillis)}).encode())
+	if l.answer.waiting {
+		l.answer.owed = true
+		return
+	}
+	l.answer = answerToClock{waiting: true}
+	wall := m.wall + m.now - m.wallAt
+	m.send(l, (&clockMessage{true, min(max(wall, 0), maxWallMillis)}).encode())
+}
+
+// clockFlushed gives the answer that is owed.
+func (m *Machine) clockFlushed(l *link) {
+	l.answer.waiting = false
+	if l.answer.owed {
+		m.tellClock(l)
+	}
 }
 
 // askClock asks behind what is said anyway, if the last question is old.

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -30,17 +31,23 @@ func newClockPair(t *testing.T, features ...Feature) *clockPair {
 	return p
 }
 
+// step takes an event, and has what it says go out at once.
 func (p *clockPair) step(i int, ev Event) {
+	sent := false
 	for _, e := range p.m[i].Step(p.now, ev) {
 		switch e := e.(type) {
 		case Send:
 			p.waiting[1-i] = append(p.waiting[1-i], p.stamps[i].Stamp(e.Frame))
 			p.frames++
+			sent = true
 		case PeerClock:
 			p.told[i] = append(p.told[i], e)
 		case Close:
 			p.t.Fatalf("machine %d closes: %s", i, e.Reason)
 		}
+	}
+	if sent {
+		p.step(i, Flushed{Link: 1})
 	}
 }
 
@@ -177,4 +184,38 @@ func TestAnAnswerThatNobodyAskedForMeansNothing(t *testing.T) {
 		}
 	}
 	p.check(0, 1, 10)
+}
+
+// A peer that asks and asks, and does not read, is owed one answer beside the
+// one that waits to be sent; it is given once that has gone out, and as of then.
+func TestAPeerThatKeepsAskingIsOwedOneAnswer(t *testing.T) {
+	p := newClockPair(t, FeatureClocks)
+	p.deliver(1, 5)
+	p.deliver(0, 5)
+	told := func(effects []Effect) (walls []int64) {
+		for _, e := range effects {
+			frame := p.stamps[0].Stamp(e.(Send).Frame)
+			r := crdt.NewReader(frame)
+			r.Uint()
+			_, fields := readCode(r)
+			walls = append(walls, readClock(r, fields).wall)
+		}
+		return walls
+	}
+	var queued []int64
+	asked := p.wall[0] + p.now
+	p.m[0].Step(p.now, WallClock{asked})
+	for range 100 {
+		frame := p.stamps[1].Stamp((&clockMessage{}).encode())
+		queued = append(queued, told(p.m[0].Step(p.now, Received{1, frame}))...)
+	}
+	if !slices.Equal(queued, []int64{asked}) {
+		t.Errorf("answers %v wait, want one of %d", queued, asked)
+	}
+	p.now += 70
+	for _, want := range [][]int64{{asked + 70}, nil, nil} {
+		if got := told(p.m[0].Step(p.now, Flushed{Link: 1})); !slices.Equal(got, want) {
+			t.Errorf("flushed, it answers %v, want %v", got, want)
+		}
+	}
 }

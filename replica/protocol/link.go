@@ -28,6 +28,7 @@ type link struct {
 	numbers  uint64
 	epochs   uint64
 	clock    question
+	answer   answerToClock
 
 	heldBytes int // of the frames of deltas that wait (hold.go)
 
@@ -175,6 +176,9 @@ func (m *Machine) queue(l *link, lane Lane, f Frame) {
 // flushed says on a link what was held back while it was busy.
 func (m *Machine) flushed(l *link, lane Lane) {
 	l.queued[lane] = false
+	if lane == 0 {
+		m.clockFlushed(l)
+	}
 	for _, s := range l.sessions {
 		m.tend(s)
 	}

@@ -31,6 +31,7 @@ type Machine struct {
 	features []Feature // ascending
 	now      int64
 	wall     int64 // the wall clock, at the last WallClock
+	wallAt   int64 // when that was
 	base     int64 // what it said when now was 0, by when it last was moved
 	armed    int64 // when a Tick is due, 0: none was asked for
 	out      []Effect
