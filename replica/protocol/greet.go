@@ -124,13 +124,13 @@ func (m *Machine) onGone(l *link, g gone) error {
 	m.endOffer(s)
 	m.endHealOffer(s)
 	m.endVerify(s)
-	s.verification = verification{}
+	m.endFetch(s, false)
+	s.verification, s.heal = verification{}, heal{}
 	s.told, s.floorTold, s.owes.refusal = nil, nil, 0
 	s.theirs, s.floor, s.missing, s.known, s.knownLent = nil, nil, nil, nil, false
 	s.generation++
 	s.introduced, s.spares, s.live, s.wanted, s.refusals = nil, nil, false, false, 0
 	s.wantAt = 0
-	m.endFetch(s, false)
 	m.pull(s.space)
 	return nil
 }

@@ -70,10 +70,13 @@ const (
 	// next: a million records are read in two seconds. DigestRetryMillis is the
 	// pause while there is no moment at which both cover the same, and
 	// DigestTimeoutMillis how long a digest may take: it is taken at leisure.
+	// HealPatienceMillis is how long the check of a store may take, and an offer
+	// of the peer, which waits for its own.
 	DigestDelayMillis   = 5 * 60_000
 	DigestEveryMillis   = 60 * 60_000
 	DigestRetryMillis   = 30_000
 	DigestTimeoutMillis = 30 * 60_000
+	HealPatienceMillis  = 60 * 60_000
 
 	// toldSlack is how many entries more than twice the present vector may
 	// have been told before it is told anew: entries that later ones imply

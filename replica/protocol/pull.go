@@ -10,14 +10,14 @@ import (
 // asked at a time, and it is asked for all that it has. So however many
 // neighbours offer a payload, one sends it.
 
-// fetch is a Want that is answered now, or a delta that came unasked and goes
-// on: while there is one no other peer is asked.
+// fetch is a Want that is answered now, a delta that came unasked and goes on,
+// or a heal: while there is one no other peer is asked.
 type fetch struct {
 	s        *session
 	advances int   // of the namespace's vector when it began
 	progress int64 // when something last came
 	checkAt  int64 // when to look whether anything did
-	heals    bool  // it brings what a comparison of digests found missing
+	heals    bool  // a snapshot that the peer offered for that is compared with ours
 }
 
 // pull asks for what is lacking, if something is and nothing is under way. It
@@ -28,6 +28,9 @@ func (m *Machine) pull(sp *space) {
 			m.schedule(s)
 		}
 		sp.nextAt = f.checkAt
+		return
+	}
+	if m.compareOffered(sp) {
 		return
 	}
 	var best *session
@@ -122,14 +125,19 @@ func (m *Machine) served(s *session) bool {
 }
 
 // endFetch ends what s fetches, if it does, so that the next may begin. After
-// a failure others go first, and s waits.
+// a failure others go first, and s waits. A heal that breaks off may have
+// changed something before.
 func (m *Machine) endFetch(s *session, ok bool) {
 	sp := s.space
 	if sp.fetch == nil || sp.fetch.s != s {
 		return
 	}
+	heals := sp.fetch.heals
 	sp.fetch = nil
 	m.cancelCompare(s)
+	if heals {
+		m.endHeal(s, true)
+	}
 	if ok {
 		s.failures = 0
 		return

@@ -16,7 +16,7 @@ func (m *Machine) onSource(l *link, src source) error {
 		return err
 	}
 	f := s.space.fetch
-	if f == nil || f.s != s || !s.met() {
+	if f == nil || f.s != s || f.heals || !s.met() {
 		return nil
 	}
 	m.cancelCompare(s)
@@ -49,7 +49,7 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 		return err
 	case s.answering != nil:
 		return faultf(CodeProtocol, "a compare before the answer to the last one")
-	case s.offered == nil && (c.run == 0 || c.run != s.verification.offer):
+	case s.offered == nil && (c.run == 0 || c.run != s.heal.serves):
 		s.wanted = true // the offer is gone; there will be another
 		m.tend(s)
 		return nil
@@ -102,7 +102,7 @@ func (m *Machine) servedCompare(ev Served) {
 		m.close(s.link, code, ev.Err.Error())
 		return
 	}
-	if s.verification.offer != 0 {
+	if s.heal.serves != 0 {
 		m.endHealOffer(s)
 		return // the peer gives up by itself
 	}
@@ -120,7 +120,7 @@ func (m *Machine) reconciled(ev Reconciled) {
 	s := j.s
 	s.comparing = nil
 	if f := s.space.fetch; f != nil && f.s == s && f.heals {
-		m.healed(s, ev.Healed)
+		m.endHeal(s, ev.Healed)
 	}
 	if ev.Err != nil {
 		m.endFetch(s, false)

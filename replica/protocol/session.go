@@ -65,6 +65,7 @@ type session struct {
 	failures int   // in a row
 
 	verification verification
+	heal         heal
 
 	announceAt int64 // a failed Build withdrew the namespace until then
 	withdrawn  int   // how often in a row

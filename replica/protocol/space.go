@@ -30,6 +30,7 @@ type space struct {
 	proposed *session // whose digest is compared with ours
 	verified int64    // when one was proposed last
 	verifyAt int64    // when verify has something to do, 0: never
+	healAt   int64    // when to look at heals, 0: never
 	heldAt   int64    // when to look at what is held, 0: never
 }
 

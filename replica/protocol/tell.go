@@ -37,6 +37,7 @@ func (m *Machine) tend(s *session) {
 	s.live = s.live || s.level()
 	m.answerProposal(s)
 	m.mayVerify(s)
+	m.mayHeal(s)
 	if s.offered != nil && s.answering == nil && s.known.Includes(s.offered) {
 		m.endOffer(s)
 	}

@@ -21,6 +21,9 @@ func (m *Machine) tick() {
 		if sp.verifyAt != 0 && sp.verifyAt <= m.now {
 			m.verify(sp)
 		}
+		if sp.healAt != 0 && sp.healAt <= m.now {
+			m.checkHeals(sp)
+		}
 		if sp.heldAt != 0 && sp.heldAt <= m.now {
 			m.checkHeld(sp)
 		}
@@ -50,7 +53,9 @@ func (m *Machine) arm() {
 		}
 	}
 	for _, sp := range m.spaces {
-		at = earlier(earlier(at, sp.nextAt), earlier(sp.heldAt, sp.verifyAt))
+		for _, due := range [...]int64{sp.nextAt, sp.heldAt, sp.verifyAt, sp.healAt} {
+			at = earlier(at, due)
+		}
 	}
 	if at != 0 && (m.armed == 0 || at < m.armed) {
 		m.armed = at

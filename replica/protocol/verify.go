@@ -12,19 +12,12 @@ import (
 // changes; at one vector all peers are gone through, since its digest is known
 // then. Both take a snapshot when the proposal is made, or comes. As a link
 // keeps order, the receiver is at the same vector then, unless it has written
-// something itself: then it passes, and there is another proposal later.
-//
-// Where digests differ each side checks its own store. One that is damaged
-// withdraws. If both are whole, each takes from the other what that holds
-// beyond it: a lost value comes back, and of two contents of one dot the
-// greater stays, on both sides. That a value was removed at one side cannot be
-// told from that it was lost there, so it comes back as well: to lose what one
-// of them has would be worse. Only records that neither has touched since are
-// healed. So each exchange adds to what both hold, and none takes away.
+// something itself: then it passes, and there is another proposal later. Where
+// digests differ, heal.go goes on.
 
 // verification is what a session knows of digests.
 type verification struct {
-	at     int             // 1 + the space's advances at which both were equal last; 0: never
+	at     int             // 1 + the space's advances at which both were compared last; 0: never
 	hash   crdt.VectorHash // of the vector that is being verified
 	begun  int             // the space's advances then
 	job    *job            // our digest is being taken
@@ -32,17 +25,17 @@ type verification struct {
 	theirs []byte
 	waits  *crdt.VectorHash // proposed while deltas are under way
 
-	differs   bool   // found, and not healed yet
-	checked   bool   // our store is whole, as it was found then
-	due       bool   // we are to take what the peer holds
-	asked     bool   // the peer is to take what we hold
-	heals     int    // in a row
-	notBefore int64  // when it may be verified after that
-	offer     uint64 // the run of the snapshot that the peer compares contents with; 0: none
+	notBefore int64 // when it may be verified after a heal
 }
 
 // verifies reports whether the session is one that we propose on.
 func (s *session) verifies() bool { return s.link.dialed && s.link.speaks(FeatureDigest) }
+
+// mayPropose reports whether there is something to propose: not what was compared
+// already, and nothing while a difference stands.
+func (s *session) mayPropose() bool {
+	return s.verifies() && s.verification.at != s.space.advances+1 && s.heal.stage == healNone
+}
 
 // quiet reports whether both sides cover the same, as far as we know.
 func (s *session) quiet() bool {
@@ -53,7 +46,7 @@ func (s *session) quiet() bool {
 // changed, or after a session has come.
 func (m *Machine) mayVerify(s *session) {
 	sp := s.space
-	if sp.verifyAt == 0 && s.verifies() && s.verification.at != sp.advances+1 && s.quiet() {
+	if sp.verifyAt == 0 && s.mayPropose() && s.quiet() {
 		sp.verifyAt = m.now + DigestDelayMillis
 		if sp.verified != 0 {
 			sp.verifyAt = max(sp.verifyAt, sp.verified+DigestEveryMillis)
@@ -64,17 +57,12 @@ func (m *Machine) mayVerify(s *session) {
 // verify does what is due at verifyAt.
 func (m *Machine) verify(sp *space) {
 	sp.verifyAt = 0
-	for _, s := range sp.sessions {
-		if s.verification.due {
-			m.heal(s)
-		}
-	}
 	if s := sp.proposed; s != nil { // nothing has come of it
 		m.endVerify(s)
 	}
 	due := false
 	for _, s := range sp.sessions {
-		if !s.verifies() || s.verification.at == sp.advances+1 {
+		if !s.mayPropose() {
 			continue
 		}
 		if at := s.verification.notBefore; at > m.now {
@@ -148,11 +136,12 @@ func (m *Machine) onDigest(l *link, d digest) error {
 			s.space.verifyAt = m.now + DigestDelayMillis
 		}
 	case stageHeal:
-		v.asked = true
+		s.heal.asked = true
 		m.offerHeal(s)
 	case stageOffer:
-		return m.onOffer(s, d)
+		m.onOffer(s, d)
 	case stageHealed:
+		s.heal.asked = false
 		m.endHealOffer(s)
 	case stageAgain:
 		m.verifyAgain(s)
@@ -161,15 +150,17 @@ func (m *Machine) onDigest(l *link, d digest) error {
 }
 
 // answerProposal takes our digest if we are at the vector that was proposed. If
-// not, deltas that came before may bring us there.
+// not, deltas that came before may bring us there. While a difference stands we
+// pass: what there is to find was found.
 func (m *Machine) answerProposal(s *session) {
 	v, sp := &s.verification, s.space
+	stands := s.heal.stage != healNone
 	switch {
 	case v.waits == nil || sp.proposed == s:
-	case *v.waits == sp.normal.Hash():
+	case !stands && *v.waits == sp.normal.Hash():
 		m.endHealOffer(s)
 		m.takeDigest(s, *v.waits)
-	case len(sp.coming) == 0:
+	case stands || len(sp.coming) == 0:
 		m.tellDigest(s, stagePass, *v.waits, nil)
 		v.waits = nil
 	}
@@ -216,106 +207,12 @@ func (m *Machine) compareDigests(s *session) {
 	if proposed {
 		sp.verifyAt = m.now // others at the same vector
 	}
-	if v.differs = !same; same {
-		v.heals = 0
+	if same {
+		s.heal.rounds = 0
 	} else {
-		v.checked, v.due = false, false
+		m.beginHeal(s)
 	}
 	m.emit(Compared{Link: s.link.id, Namespace: sp.ns, Same: same})
-}
-
-// checked ends the check of our store, which was due since digests differ.
-func (m *Machine) checked(ev Checked) {
-	l := m.byID[ev.Link]
-	if l == nil || ev.Err != nil {
-		return
-	}
-	s := l.byName[ev.Namespace]
-	if s == nil || s.space == nil || !s.verification.differs {
-		return
-	}
-	s.verification.checked, s.verification.due = true, true
-	m.offerHeal(s)
-	m.heal(s)
-}
-
-// offerHeal has a snapshot offered, if the peer asked and our store is whole.
-func (m *Machine) offerHeal(s *session) {
-	v := &s.verification
-	if !v.asked || !v.checked || !s.met() {
-		return
-	}
-	m.endHealOffer(s)
-	v.asked = false
-	j := m.newJob(s)
-	m.endJob(j.id) // nothing ends it: its id names the run
-	v.offer = uint64(j.id)
-	m.emit(Offer{Job: j.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number})
-}
-
-func (m *Machine) endHealOffer(s *session) {
-	if s.verification.offer != 0 {
-		s.verification.offer = 0
-		m.emit(EndServe{s.link.id, s.space.ns})
-	}
-}
-
-// heal asks for what the peer holds, or does so later if something is fetched.
-func (m *Machine) heal(s *session) {
-	sp := s.space
-	switch {
-	case !s.mayWant() || !s.link.speaks(FeatureReconcile):
-		s.verification.due = false
-	case sp.fetch != nil:
-		sp.verifyAt = earlier(sp.verifyAt, m.now+DigestRetryMillis)
-	default:
-		s.verification.due = false
-		m.tellDigest(s, stageHeal, s.verification.hash, nil)
-		m.beginFetch(s)
-		sp.fetch.heals = true
-	}
-}
-
-// onOffer compares with the snapshot that the peer offers.
-func (m *Machine) onOffer(s *session, d digest) error {
-	f := s.space.fetch
-	if f == nil || f.s != s || !f.heals || s.comparing != nil {
-		return nil
-	}
-	s.comparing, s.run = m.newJob(s), d.run
-	f.progress = m.now
-	m.emit(Reconcile{
-		Job: s.comparing.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: d.run,
-		Vector: d.vector, Heals: true,
-	})
-	return nil
-}
-
-// maxHealShift is how often the pause doubles after which what was healed is
-// verified again: up to 80 minutes. Healing ends by itself, unless a disk loses
-// things all the time.
-const maxHealShift = 4
-
-// healed ends what heal began, for good or not. The digests are compared again,
-// ever later if they differ again; if something changed here, with all peers.
-func (m *Machine) healed(s *session, changed bool) {
-	v, sp := &s.verification, s.space
-	m.tellDigest(s, stageHealed, v.hash, nil)
-	v.at, v.differs = 0, false
-	v.heals = min(v.heals+1, maxHealShift)
-	v.notBefore = m.now + DigestDelayMillis<<v.heals
-	if s.verifies() {
-		sp.verifyAt = earlier(sp.verifyAt, v.notBefore)
-	}
-	if !changed {
-		return
-	}
-	for _, o := range sp.sessions {
-		if o != s && o.met() && o.link.speaks(FeatureDigest) {
-			m.tellDigest(o, stageAgain, sp.normal.Hash(), nil)
-			m.verifyAgain(o)
-		}
-	}
 }
 
 // verifyAgain forgets that both were equal, and digests that are under way: they
