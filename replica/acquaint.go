@@ -2,13 +2,10 @@ package replica
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -181,11 +178,9 @@ func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, s
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	byNode := map[crdt.NodeID]*protocol.Whereabouts{}
+	b.refresh(linked, now)
 	for _, c := range b.all {
-		if linked[c.address] == c.node && !c.proven.IsZero() {
-			c.proven, c.heard = now, now
-		}
-		old := c.proven.IsZero() || now.Sub(c.proven) > tellCandidates || !c.first.After(since)
+		old := c.hearsay() || now.Sub(c.proven) > tellCandidates || !c.first.After(since)
 		if old || c.node == peer || c.node == b.self || len(c.address) > protocol.MaxPlaceBytes {
 			continue
 		}
@@ -206,76 +201,6 @@ func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, s
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:min(len(all), most)]
-}
-
-// What is written down of the book: a line for each address at which this node
-// met another, and each node that is not wanted.
-//
-//	node how unix-seconds address
-//	node removed
-const (
-	bookKey     = "addresses"
-	removedWord = "removed"
-	// maxBookLines bounds what is written down.
-	maxBookLines = 128
-)
-
-// write returns the book in writing.
-func (b *book) write() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var lines []string
-	for node, ours := range b.removed {
-		if !ours {
-			continue
-		}
-		lines = append(lines, node.String()+" "+removedWord)
-	}
-	for _, c := range b.all {
-		if !c.proven.IsZero() && !strings.Contains(c.address, "\n") {
-			lines = append(lines, fmt.Sprintf("%s %d %d %s", c.node, c.how, c.proven.Unix(), c.address))
-		}
-	}
-	slices.Sort(lines)
-	return strings.Join(lines[:min(len(lines), maxBookLines)], "\n")
-}
-
-// read takes in what write returned once. What is not understood, as of a
-// later release, is left out: it is to be learned again.
-func (b *book) read(text string, now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for line := range strings.Lines(text) {
-		field := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
-		node, ok := nodeOf(field[0])
-		if ok && len(field) == 2 && field[1] == removedWord {
-			b.removed[node] = true
-		}
-		if !ok || len(field) != 4 {
-			continue
-		}
-		how, err1 := strconv.ParseUint(field[1], 10, 8)
-		seconds, err2 := strconv.ParseInt(field[2], 10, 64)
-		if err1 != nil || err2 != nil || !b.dialable(field[3], true) {
-			continue
-		}
-		if c := b.add(field[3], node, OriginMet, crdt.NodeID{}, now); c != nil {
-			c.how, c.proven, c.first = protocol.Knowing(how), time.Unix(seconds, 0), now
-			if c.proven.After(now) { // by a clock that was wrong
-				c.proven = now
-			}
-			c.heard = c.proven
-		}
-	}
-}
-
-func nodeOf(text string) (n crdt.NodeID, ok bool) {
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(raw) != len(n) {
-		return n, false
-	}
-	copy(n[:], raw)
-	return n, true
 }
 
 // listening returns where a network that listens at an address can be reached.

@@ -1,11 +1,14 @@
 package replica
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
 func whereabouts(node crdt.NodeID, places ...string) protocol.Whereabouts {
@@ -23,9 +26,9 @@ func TestTheBookIsWrittenDown(t *testing.T) {
 	b.learn(crdt.NodeID{2}, whereabouts(crdt.NodeID{4}, "10.0.0.4:1"), false, now)
 	b.remove(crdt.NodeID{5}, true)
 	again := newBook(crdt.NodeID{1}, "192.0.2.1:7600")
-	again.read(b.write()+"\nrubbish\n00 1 2\n", now)
-	if got := again.write(); got != b.write() || len(again.all) != 3 || !again.unwanted(crdt.NodeID{5}) {
-		t.Errorf("wrote\n%s, read\n%s", b.write(), got)
+	again.read(b.write(nil, now)+"\nrubbish\n00 1 2\n", now)
+	if got := again.write(nil, now); got != b.write(nil, now) || len(again.all) != 3 || !again.unwanted(crdt.NodeID{5}) {
+		t.Errorf("wrote\n%s, read\n%s", b.write(nil, now), got)
 	}
 	told := map[crdt.NodeID]protocol.Whereabouts{}
 	for _, w := range again.tell(crdt.NodeID{9}, 10, nil, time.Time{}, now) {
@@ -50,8 +53,57 @@ func TestTheBookIsWrittenDown(t *testing.T) {
 	}
 	// By a clock at 1970 nothing is from the future.
 	early := newBook(crdt.NodeID{1}, "192.0.2.1:7600")
-	early.read(b.write(), time.Unix(100, 0))
+	early.read(b.write(nil, now), time.Unix(100, 0))
 	if all := early.tell(crdt.NodeID{9}, 10, nil, time.Time{}, time.Unix(200, 0)); len(all) != 2 {
 		t.Errorf("tells %+v", all)
 	}
+}
+
+// However many addresses there are, those of the last are written down, and
+// everybody whom the operator removed.
+func TestWhatIsWrittenOfTheBookIsBounded(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	b := newBook(crdt.NodeID{1}, "192.0.2.1:7600")
+	for i := range byte(200) {
+		b.remove(crdt.NodeID{0xff, i}, true)
+		b.met(fmt.Sprintf("10.0.0.%d:1", i), crdt.NodeID{200 - i}, protocol.KnowsSeen, now.Add(time.Duration(i)*time.Second))
+	}
+	now = now.Add(time.Hour)
+	again := newBook(crdt.NodeID{1}, "192.0.2.1:7600")
+	again.read(b.write(nil, now), now)
+	for i := range byte(200) {
+		if !again.unwanted(crdt.NodeID{0xff, i}) {
+			t.Errorf("removed node %d is wanted again", i)
+		}
+		if known := !again.at(fmt.Sprintf("10.0.0.%d:1", i)).IsZero(); known != (i >= 200-maxBookAddresses) {
+			t.Errorf("address %d is known: %v", i, known)
+		}
+	}
+}
+
+// How long ago a peer was met is on disk as well, whether its link stays up or
+// it is linked again and again.
+func TestWhenAPeerWasMetIsWrittenDown(t *testing.T) {
+	change := func(i int, n *wholeNode) {
+		aroundHub(i, n)
+		n.options.MeshLinks = -1 // nobody seeks, and is met anew
+	}
+	inBubbleWith(t, 3, simnet.Options{Latency: time.Millisecond}, change, func(f *wholeFleet) {
+		hub, stays, returns := f.nodes[0], f.nodes[1], f.nodes[2]
+		for range 8 {
+			returns.restart() // before the book is looked at anyway
+			f.pass(bookEvery - time.Hour)
+		}
+		for _, n := range []*wholeNode{stays, returns} {
+			n.cutPower()
+			known := n.db.mesh.book.known()
+			i := slices.IndexFunc(known, func(c candidate) bool { return c.node == hub.db.Node() })
+			if i < 0 {
+				t.Fatalf("%s does not know its hub", n.address)
+			}
+			if age := time.Since(known[i].heard); age > 2*bookEvery {
+				t.Errorf("%s met its hub %v ago", n.address, age)
+			}
+		}
+	})
 }

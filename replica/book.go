@@ -37,9 +37,9 @@ type candidate struct {
 
 	// heard is when it was last known to work, by whom ever; proven is when
 	// it was by this node, and how: zero if never.
-	// first is when this node knew it first.
-	heard, proven, first time.Time
-	how                  protocol.Knowing
+	// first is when this node knew it first, written what is on disk of proven.
+	heard, proven, first, written time.Time
+	how                           protocol.Knowing
 
 	breaker  breaker
 	failure  error
@@ -156,9 +156,20 @@ func (b *book) met(address string, node crdt.NodeID, how protocol.Knowing, now t
 	c.node, c.heard, c.proven = node, now, now
 	if news {
 		c.first = now
+	}
+	if news || now.Sub(c.written) >= bookEvery {
 		signal(b.changes)
 	}
 	return news
+}
+
+// refresh notes where links lead to now. The caller holds mu.
+func (b *book) refresh(linked map[string]crdt.NodeID, now time.Time) {
+	for address, node := range linked {
+		if c := b.all[address]; c != nil && c.node == node && !c.hearsay() {
+			c.proven, c.heard = now, now
+		}
+	}
 }
 
 // remove forgets the addresses of a node, for good if the operator of this

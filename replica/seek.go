@@ -115,20 +115,6 @@ func (m *mesh) try(c *candidate) {
 	})
 }
 
-// keepBook writes the book down when it has changed, until the mesh closes.
-func (m *mesh) keepBook() {
-	for {
-		select {
-		case <-m.book.changes:
-		case <-m.ctx.Done():
-			return
-		}
-		if err := m.roster.store.SetLocal(bookKey, []byte(m.book.write())); err != nil {
-			m.log.Warn("the addresses of peers are not written down", "error", err)
-		}
-	}
-}
-
 // discover has Options.Discovery find candidates, until the mesh closes.
 func (m *mesh) discover(d Discovery) {
 	err := d.Discover(m.ctx, Announcement{
