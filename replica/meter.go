@@ -5,11 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/anabranch-db/anabranch/crdt"
-	"github.com/anabranch-db/anabranch/replica/protocol"
 )
 
 // Meter says what may flow over a link on which bytes cost. A peer without one
@@ -20,9 +16,10 @@ type Meter struct {
 	// as UDP payload; 0 is any amount. Once it is used up only namespaces of
 	// PriorityUrgent flow until the day turns; what was under way is broken off.
 	//
-	// A day is 24 hours of time that passed, and the account outlasts Close. A
-	// step of the wall clock while the node runs neither shortens nor prolongs
-	// it; the time that the node is closed counts by the wall clock.
+	// A day is 24 hours of time that passed. The account outlasts Close, and, if
+	// there is a bound, a crash. A step of the wall clock while the node runs
+	// neither shortens nor prolongs the day; the time that the node is closed
+	// counts by the wall clock.
 	BytesPerDay uint64
 	// Least is the least priority of the namespaces that flow. The zero value is
 	// PriorityNormal: what is PriorityBulk waits for an unmetered link.
@@ -48,15 +45,6 @@ const (
 	// the meters of addresses, and what was used.
 	meterKey   = "meter/"
 	accountKey = "metered/"
-
-	meterDay = 24 * time.Hour
-	// meterCheck is how often links that are quiet are looked at.
-	meterCheck = time.Minute
-	// meterSteps is in how many steps a day's bytes are written down as used,
-	// ahead of their use, so that who is killed has not used less than he is
-	// said to.
-	meterSteps    = 64
-	minMeterBytes = 64 << 10
 )
 
 // encode returns the meter as it is written down.
@@ -70,118 +58,6 @@ func parseMeter(text string) (o Meter, err error) {
 	}
 	o.Least, err = ParsePriority(least)
 	return o, err
-}
-
-// account is what was used of the bytes of an address's day. All times are
-// arguments: monotonic ones since the mesh began, and wall clock ones.
-type account struct {
-	address string
-	meter   Meter
-	save    func(value []byte)
-
-	mu      sync.Mutex
-	node    crdt.NodeID // who was met at the address last; zero: nobody
-	used    uint64
-	written uint64        // used, as it is on disk
-	begun   time.Duration // when the day began; negative: before the mesh did
-}
-
-// newAccount goes on with an account as it was written down, if it was.
-func newAccount(address string, o Meter, text []byte, now time.Duration, wall time.Time, save func([]byte)) *account {
-	a := &account{address: address, meter: o, save: save, begun: now}
-	var elapsed, at int64
-	fields := strings.Fields(string(text))
-	if len(fields) > 3 {
-		a.node, _ = nodeOf(fields[3])
-	}
-	if _, err := fmt.Sscanf(string(text), "%d %d %d", &a.used, &elapsed, &at); err != nil {
-		return a
-	}
-	a.written = a.used
-	away := max(0, wall.Sub(time.Unix(at, 0)))
-	a.begun = now - min(meterDay, time.Duration(elapsed)*time.Second) - min(meterDay, away)
-	return a
-}
-
-// charge counts bytes, and reports whether that changes what may flow.
-func (a *account) charge(bytes uint64, now time.Duration, wall time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before := a.classLocked()
-	if now-a.begun >= meterDay {
-		a.used, a.written, a.begun = 0, 0, now
-	}
-	if a.used += bytes; a.used > a.written || a.begun == now {
-		a.write(a.used+max(minMeterBytes, a.meter.BytesPerDay/meterSteps), now, wall)
-	}
-	after := a.classLocked()
-	return before.Flows() != after.Flows()
-}
-
-// write writes down that so much is used.
-func (a *account) write(used uint64, now time.Duration, wall time.Time) {
-	a.written = used
-	value := fmt.Appendf(nil, "%d %d %d", used, int64((now-a.begun)/time.Second), wall.Unix())
-	if !a.node.IsZero() {
-		value = fmt.Appendf(value, " %s", a.node)
-	}
-	a.save(value)
-}
-
-// meet takes note of who is at the address, and reports whether that is news.
-func (a *account) meet(node crdt.NodeID) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	news := a.node != node
-	a.node = node
-	return news
-}
-
-// met returns who was met at the address last.
-func (a *account) met() crdt.NodeID {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.node
-}
-
-// close writes down what is used, exactly.
-func (a *account) close(now time.Duration, wall time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.write(a.used, now, wall)
-}
-
-// set has another meter decide.
-func (a *account) set(o Meter) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.meter = o
-}
-
-// class returns what the protocol is told of the account's links; of no account
-// that they are unmetered.
-func (a *account) class() protocol.Class {
-	if a == nil {
-		return protocol.Class{}
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.classLocked()
-}
-
-func (a *account) classLocked() protocol.Class {
-	return protocol.Class{Metered: true, Least: a.meter.Least, BytesPerDay: a.meter.BytesPerDay, Used: a.used}
-}
-
-// status returns how the account stands; nil of no account.
-func (a *account) status(now time.Duration) *MeterStatus {
-	if a == nil {
-		return nil
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	class := a.classLocked()
-	return &MeterStatus{Meter: a.meter, UsedBytes: a.used, Turns: max(0, meterDay-(now-a.begun)), Flows: class.Flows()}
 }
 
 // PeerOptions say how to keep a link with a peer. The zero value is what AddPeer

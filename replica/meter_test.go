@@ -1,9 +1,17 @@
 package replica
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
+	"github.com/anabranch-db/anabranch/transport"
 )
 
 // ledger is an account, what it wrote down, and two clocks.
@@ -13,6 +21,7 @@ type ledger struct {
 	up      time.Duration
 	wall    time.Time
 	written []byte
+	writes  int
 }
 
 func openLedger(t *testing.T, bytesPerDay uint64) *ledger {
@@ -25,7 +34,15 @@ func openLedger(t *testing.T, bytesPerDay uint64) *ledger {
 func (b *ledger) open(bytesPerDay uint64) {
 	b.up = 0
 	o := Meter{BytesPerDay: bytesPerDay}
-	b.account = newAccount("hub:1", o, b.written, b.up, b.wall, func(value []byte) { b.written = value })
+	b.account = newAccount("hub:1", o, b.written, b.up, b.wall, func(value []byte) {
+		if !b.mu.TryLock() {
+			b.t.Error("it is written down under the lock that all charges take")
+		} else {
+			b.mu.Unlock()
+		}
+		b.written = value
+		b.writes++
+	})
 }
 
 // pass lets time pass on both clocks.
@@ -96,6 +113,70 @@ func TestWhatAKilledNodeUsedIsWrittenDown(t *testing.T) {
 			t.Fatalf("%d bytes were used, and %d are known after a crash", before, killed.used)
 		}
 	}
+}
+
+// Where nothing ends with the day's bytes nobody needs to know them after a
+// crash, and they cost no disk.
+func TestAMeterWithoutABoundIsWrittenWhenItCloses(t *testing.T) {
+	b := openLedger(t, 0)
+	for range 100 {
+		b.spend(1<<20, PriorityNormal)
+		b.pass(time.Hour)
+	}
+	if b.writes != 0 {
+		t.Errorf("it was written down %d times", b.writes)
+	}
+	used := b.used
+	b.close(b.up, b.wall)
+	b.open(0)
+	if b.used != used || used != 4<<20 {
+		t.Errorf("%d bytes were used, and %d are known", used, b.used)
+	}
+}
+
+// countedConn is a link that has carried some bytes.
+type countedConn struct {
+	transport.Link
+	bytes atomic.Uint64
+}
+
+func (*countedConn) Peer() transport.Credential   { return transport.Credential{} }
+func (*countedConn) Instance() transport.Instance { return transport.Instance{} }
+func (c *countedConn) Stats() transport.LinkStats {
+	return transport.LinkStats{BytesSent: c.bytes.Load()}
+}
+
+// What the machine hears last of a link's class is how it is, whoever charges
+// and changes it at a time.
+func TestTheClassThatIsToldLastHolds(t *testing.T) {
+	m := &mesh{
+		log: slog.New(slog.DiscardHandler), started: time.Now(), wall: time.Now,
+		accounts: map[string]*account{}, links: map[protocol.LinkID]*link{}, setLocal: func(string, []byte) error { return nil },
+	}
+	m.inbox.ready = make(chan struct{}, 1)
+	m.book = newBook(crdt.NodeID{}, "")
+	var cancel context.CancelFunc
+	m.ctx, cancel = context.WithCancel(t.Context())
+	conn := &countedConn{}
+	l := newLink(m, 1, conn)
+	m.links[1] = l
+	day := uint64(0)
+	grow := func() { day += 1 << 20; m.setMeter(everyPeer, &Meter{BytesPerDay: day}, nil) }
+	grow()
+	for i := range 40_000 {
+		conn.bytes.Store(day) // it is used up, just when there comes to be more
+		var both sync.WaitGroup
+		both.Go(func() { m.charge(l) })
+		both.Go(grow)
+		both.Wait()
+		events, _, _ := m.inbox.take()
+		last := events[len(events)-1].(protocol.Metered).Class
+		if is := l.account.Load().class(); last.Flows() != is.Flows() {
+			t.Fatalf("at try %d it was told that %v flows last", i, last.Flows())
+		}
+	}
+	cancel()
+	m.running.Wait()
 }
 
 func TestWhatIsWrittenOfMetersIsReadAgain(t *testing.T) {

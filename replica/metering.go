@@ -15,6 +15,9 @@ import (
 // everyPeer is in the place of an address for the meter of peers that have none.
 const everyPeer = ""
 
+// meterCheck is how often links that are quiet are looked at.
+const meterCheck = time.Minute
+
 // metering is the part of a link that counts its bytes.
 type metering struct {
 	account atomic.Pointer[account] // nil: the link is unmetered
@@ -133,14 +136,14 @@ func (m *mesh) charge(l *link) {
 	if !a.charge(l.uncharged(), m.uptime(), m.wall()) {
 		return
 	}
-	class := a.class()
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	class := a.class() // within mu, so that the last that is posted holds
 	for _, o := range m.links {
 		if o.account.Load() == a {
 			m.inbox.post(protocol.Metered{Link: o.id, Class: class})
 		}
 	}
+	m.mu.Unlock()
 	m.log.Info("metered links", "address", a.address, "used", class.Used, "of", class.BytesPerDay, "flows", class.Flows())
 }
 
@@ -180,8 +183,9 @@ func (m *mesh) flushMeter(address string) {
 // closeMeters writes down what was used.
 func (m *mesh) closeMeters() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, a := range m.accounts {
+	all := slices.Collect(maps.Values(m.accounts))
+	m.mu.Unlock()
+	for _, a := range all {
 		a.close(m.uptime(), m.wall())
 	}
 }
