@@ -108,9 +108,15 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 	}
 	built.Introduced = news
 	if o.offer {
-		l.offers.add(ns, newOffer(uint64(b.Job), o.snap))
-		o.snap, built.Offered = nil, true
-		return built, send(protocol.EncodeSource(b, o.to, o.floor))
+		run := uint64(b.Job)
+		l.offers.add(ns, &offer{run: run, snap: o.snap})
+		o.snap = nil
+		if err := send(protocol.EncodeSource(b, o.to, o.floor)); err != nil {
+			l.offers.end(ns, run)
+			return built, err
+		}
+		built.Offered = true
+		return built, nil
 	}
 	if made == nil {
 		return built, o.stream(b, send)

@@ -112,7 +112,7 @@ func (m *mesh) execute(effects []protocol.Effect, release func()) (kept bool) {
 			kept = m.startServe(e, release)
 		case protocol.EndServe:
 			if l := m.link(e.Link); l != nil {
-				l.offers.end(e.Namespace.(*store.Namespace))
+				l.offers.end(e.Namespace.(*store.Namespace), e.Run)
 			}
 		case protocol.TakeDigest:
 			m.takeDigest(e)

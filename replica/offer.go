@@ -48,76 +48,111 @@ func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past) (bool, 
 	return snap.LacksMost(b.From, steppedKeys)
 }
 
-// offers are the snapshots that a link's peer may compare with, one for each
-// namespace.
+// offers are the snapshots that a link's peer may compare with. Safe for
+// concurrent use.
 type offers struct {
 	mu    sync.Mutex
-	open  map[*store.Namespace]*offer
+	open  map[slot]*offer
 	ended bool
+}
+
+// slot is what there is one snapshot of at a time.
+type slot struct {
+	ns       *store.Namespace
+	contents bool // it is compared by contents, to heal
 }
 
 // offer is one of them. Its summary is made when it is first asked for.
 type offer struct {
 	run      uint64
-	snap     *store.Snapshot
+	snap     *store.Snapshot // nil: it is still waited for
 	summary  *protocol.Summary
-	contents bool // it is compared by contents
+	contents bool
 	busy     bool // a compare is being answered
 	ended    bool
 }
 
-func newOffer(run uint64, snap *store.Snapshot) *offer { return &offer{run: run, snap: snap} }
-
-// add takes over a snapshot; the one before it ends.
+// add takes over a snapshot, or a place for one; what was in its slot ends.
 func (o *offers) add(ns *store.Namespace, one *offer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended {
-		one.snap.Close()
+		one.end()
 		return
 	}
 	if o.open == nil {
-		o.open = map[*store.Namespace]*offer{}
+		o.open = map[slot]*offer{}
 	}
-	o.endLocked(ns)
-	o.open[ns] = one
+	at := slot{ns, one.contents}
+	o.endLocked(at)
+	o.open[at] = one
+}
+
+// fill takes over the snapshot that one was added without, and reports whether
+// it has not ended meanwhile.
+func (o *offers) fill(one *offer, snap *store.Snapshot) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if one.snap = snap; one.ended {
+		one.snap.Close()
+	}
+	return !one.ended
+}
+
+// find returns the slot of a run.
+func (o *offers) find(ns *store.Namespace, run uint64) (at slot, found bool) {
+	for _, contents := range []bool{false, true} {
+		at := slot{ns, contents}
+		if one := o.open[at]; one != nil && one.run == run {
+			return at, true
+		}
+	}
+	return slot{}, false
 }
 
 // take returns the snapshot of a run, for one that answers; nil if it is gone.
 func (o *offers) take(ns *store.Namespace, run uint64) *offer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	at := o.open[ns]
-	if at == nil || at.run != run || at.busy {
+	at, found := o.find(ns, run)
+	one := o.open[at]
+	if !found || one.snap == nil || one.busy {
 		return nil
 	}
-	at.busy = true
-	return at
+	one.busy = true
+	return one
 }
 
 // release gives it back.
-func (o *offers) release(at *offer) {
+func (o *offers) release(one *offer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	at.busy = false
-	if at.ended {
-		at.snap.Close()
+	one.busy = false
+	if one.ended {
+		one.snap.Close()
 	}
 }
 
-func (o *offers) end(ns *store.Namespace) {
+// end ends that of a run, if it has not ended.
+func (o *offers) end(ns *store.Namespace, run uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.endLocked(ns)
+	if at, found := o.find(ns, run); found {
+		o.endLocked(at)
+	}
 }
 
-func (o *offers) endLocked(ns *store.Namespace) {
-	if at := o.open[ns]; at != nil {
-		delete(o.open, ns)
-		at.ended = true
-		if !at.busy {
-			at.snap.Close()
-		}
+func (o *offers) endLocked(at slot) {
+	if one := o.open[at]; one != nil {
+		delete(o.open, at)
+		one.end()
+	}
+}
+
+func (o *offer) end() {
+	o.ended = true
+	if o.snap != nil && !o.busy {
+		o.snap.Close()
 	}
 }
 
@@ -126,8 +161,8 @@ func (o *offers) endAll() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.ended = true
-	for ns := range o.open {
-		o.endLocked(ns)
+	for at := range o.open {
+		o.endLocked(at)
 	}
 }
 

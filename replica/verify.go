@@ -132,20 +132,35 @@ func (m *mesh) offer(e protocol.Offer) {
 	if l == nil {
 		return
 	}
+	ns := e.Namespace.(*store.Namespace)
+	one := &offer{run: uint64(e.Job), contents: true}
+	l.offers.add(ns, one) // at once: an EndServe may come before the snapshot
 	m.running.Go(func() {
-		ns := e.Namespace.(*store.Namespace)
-		snap, err := ns.Snapshot()
-		if err != nil {
-			return
+		if err := m.fillOffer(l, e, one); err != nil {
+			l.offers.end(ns, one.run)
+			m.log.Warn("no snapshot was offered", "namespace", ns.Name(), "peer", l.peer.Short(), "error", err)
 		}
-		vector := snap.Past().Normal()
-		if snap.WaitDurable(l.ctx) != nil || len(vector) > protocol.MaxEntriesPerFrame {
-			snap.Close()
-			return
-		}
-		l.offers.add(ns, &offer{run: uint64(e.Job), snap: snap, contents: true})
-		m.send(l.id, e.Lane, protocol.EncodeOffer(e, vector))
 	})
+}
+
+// fillOffer takes the snapshot of an offer, and tells the peer once it is on
+// disk, unless the offer has ended.
+func (m *mesh) fillOffer(l *link, e protocol.Offer, one *offer) error {
+	snap, err := e.Namespace.(*store.Namespace).Snapshot()
+	if err != nil {
+		return err
+	}
+	vector := snap.Past().Normal()
+	if err = snap.WaitDurable(l.ctx); err == nil && len(vector) > protocol.MaxEntriesPerFrame {
+		err = fmt.Errorf("a vector of %d entries", len(vector))
+	}
+	if err != nil {
+		return errors.Join(err, snap.Close())
+	}
+	if l.offers.fill(one, snap) {
+		m.send(l.id, e.Lane, protocol.EncodeOffer(e, vector))
+	}
+	return nil
 }
 
 // heal is a comparison of contents with what a peer offers.

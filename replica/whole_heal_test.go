@@ -64,3 +64,30 @@ func TestAHealBelowTheFloorBeginsNothing(t *testing.T) {
 		}
 	})
 }
+
+// An offer that is ended before its snapshot is on disk keeps none.
+func TestAnOfferThatEndsAtOnceKeepsNothing(t *testing.T) {
+	inBubble(t, 2, simnet.Options{}, func(f *wholeFleet) {
+		n := f.nodes[0]
+		f.nodes[1].namespace("edge")
+		n.put("value", 0, 10)
+		f.converge("edge")
+		m, ns := n.db.mesh, n.namespace("edge").store
+		m.inbox.ask(func() {
+			for _, l := range m.links {
+				m.execute([]protocol.Effect{
+					protocol.Offer{Job: 99, Link: l.id, Namespace: ns, Number: 1},
+					protocol.EndServe{Link: l.id, Namespace: ns, Run: 99},
+				}, func() {})
+			}
+		})
+		f.pass(time.Second)
+		for _, l := range m.links {
+			l.offers.mu.Lock()
+			if kept := len(l.offers.open); kept > 0 {
+				t.Errorf("%d snapshots are kept", kept)
+			}
+			l.offers.mu.Unlock()
+		}
+	})
+}

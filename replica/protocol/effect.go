@@ -43,8 +43,8 @@ type Introduce struct {
 //  4. posts Built.
 //
 // If From is not empty and does not cover the snapshot's floor, the job keeps
-// the snapshot for the link and namespace, in the place of one kept before, and
-// queues a Source (EncodeSource) instead of step 3, whose run is Job. It may do
+// the snapshot for the link and namespace until EndServe, in the place of one
+// that a Build kept before, and queues a Source (EncodeSource) instead of step 3, whose run is Job. It may do
 // so as well if From covers little of it, and there is much to be sent.
 //
 // It may block on the link, and is cancelled with it. All its frames come from
@@ -178,7 +178,7 @@ type TakeAnswer struct {
 }
 
 // Serve answers a compare (AnswerCompare) from the snapshot that was kept for
-// the link and namespace, and posts Served. Body aliases the frame.
+// the link, the namespace and the run, and posts Served. Body aliases the frame.
 type Serve struct {
 	Job         JobID
 	Link        LinkID
@@ -188,10 +188,12 @@ type Serve struct {
 	Body        []byte
 }
 
-// EndServe lets the snapshot go that was kept.
+// EndServe lets a snapshot go that a Build or an Offer has kept, or, of an Offer
+// that is still waiting for its own, would keep. Run is the job of either.
 type EndServe struct {
 	Link      LinkID
 	Namespace Namespace
+	Run       uint64
 }
 
 // TakeDigest takes the digest (ContentDigest) of a snapshot whose vector, in
@@ -214,8 +216,9 @@ type Compared struct {
 }
 
 // Offer keeps a snapshot, once it is durable, for Serves of that link and
-// namespace which name the run Job, with a NewContentSummary; and then queues
-// an EncodeOffer. If that cannot be, nothing is to be done.
+// namespace which name the run Job, with a NewContentSummary, in the place of
+// one that an Offer kept before; and then queues an EncodeOffer. If that cannot
+// be, nothing is to be done. An EndServe that comes first ends it.
 type Offer struct {
 	Job       JobID
 	Link      LinkID

@@ -111,7 +111,8 @@ type Built struct {
 	To crdt.Vector
 	// Floor is the snapshot's.
 	Floor crdt.Vector
-	// Offered says that a Source was queued in the place of the delta.
+	// Offered says that a Source was queued in the place of the delta, and that
+	// its snapshot is kept; not if Err is set.
 	Offered bool
 	// Withheld says that nothing was sent, as Build.Base had it.
 	Withheld bool

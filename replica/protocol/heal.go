@@ -40,6 +40,7 @@ type heal struct {
 	whole  bool   // our store was found whole, and no snapshot was offered since
 	asked  bool   // the peer waits for a snapshot
 	serves uint64 // the run of the snapshot that it may compare with; 0: none
+	endsAt int64  // when that is let go, unless it is compared with; 0: there is none
 }
 
 // beginHeal is due when digests were found to differ. The store is checked then.
@@ -160,21 +161,34 @@ func (m *Machine) offerHeal(s *session) {
 	j := m.newJob(s)
 	m.endJob(j.id) // nothing ends it: its id names the run
 	h.serves = uint64(j.id)
+	m.awaitCompares(s)
 	m.emit(Offer{Job: j.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number})
 }
 
+// awaitCompares has the snapshot that is offered kept for a while.
+func (m *Machine) awaitCompares(s *session) {
+	s.heal.endsAt = m.now + HealPatienceMillis
+	m.scheduleHeals(s.space)
+}
+
+// endHealOffer lets the snapshot go that is offered.
 func (m *Machine) endHealOffer(s *session) {
-	if s.heal.serves != 0 {
-		s.heal.serves = 0
-		m.emit(EndServe{s.link.id, s.space.ns})
+	if h := &s.heal; h.serves != 0 {
+		m.emit(EndServe{s.link.id, s.space.ns, h.serves})
+		h.serves, h.endsAt = 0, 0
 	}
 }
 
-// checkHeals gives up heals of which nothing has come.
+// checkHeals gives up heals of which nothing has come, and offers that nobody
+// takes.
 func (m *Machine) checkHeals(sp *space) {
 	for _, s := range sp.sessions {
-		if h := &s.heal; h.until != 0 && h.until <= m.now {
+		h := &s.heal
+		if h.until != 0 && h.until <= m.now {
 			m.endHeal(s, false)
+		}
+		if h.endsAt != 0 && h.endsAt <= m.now {
+			m.endHealOffer(s)
 		}
 	}
 	m.scheduleHeals(sp)
@@ -184,6 +198,6 @@ func (m *Machine) checkHeals(sp *space) {
 func (m *Machine) scheduleHeals(sp *space) {
 	sp.healAt = 0
 	for _, s := range sp.sessions {
-		sp.healAt = earlier(sp.healAt, s.heal.until)
+		sp.healAt = earlier(sp.healAt, earlier(s.heal.until, s.heal.endsAt))
 	}
 }

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -138,4 +139,77 @@ func TestAnOfferWaitsForTheFetchUnderWay(t *testing.T) {
 	p.heals("during the fetch", 0, 1)
 	p.pass(FetchTimeoutMillis)
 	p.heals("after it", 1, 1)
+}
+
+// runs returns what EndServes have named.
+func (s *healSide) runs() (all []uint64) {
+	for _, e := range s.ended {
+		all = append(all, e.Run)
+	}
+	return all
+}
+
+// Snapshots that are offered for a delta and to heal are let go each for itself.
+func TestEachOfferEndsForItself(t *testing.T) {
+	p := newHealPair(t, true)
+	p.sides[0].checks = false
+	p.pass(DigestDelayMillis) // the peer heals, and takes its time
+	mine := p.sides[0]
+	p.step(mine, Checked{Link: 1, Namespace: "flat"})
+	p.deliver()
+	p.sides[1].send((&want{1}).encode())
+	p.deliver()
+	source := mine.builds[0].Job
+	p.step(mine, Built{Job: source, To: manyEntries(0, 2), Offered: true})
+	p.deliver()
+	p.sides[1].send(encodeHave(1, manyEntries(1, 1).Entries()))
+	p.deliver()
+	if got := mine.runs(); !slices.Equal(got, []uint64{uint64(source)}) {
+		t.Errorf("ended runs %v when the peer is level, want %d", got, source)
+	}
+	p.finish(1, false, nil)
+	if got := mine.runs(); !slices.Equal(got, []uint64{uint64(source), uint64(mine.offered[0].Job)}) {
+		t.Errorf("ended runs %v when the peer has healed, want that of the offer as well", got)
+	}
+}
+
+// An offer that nobody takes is let go.
+func TestAnOfferThatIsNotTakenEnds(t *testing.T) {
+	p := newHealPair(t, true)
+	p.sides[0].checks, p.sides[1].offers = false, false
+	p.pass(DigestDelayMillis)
+	p.sides[0].send((&digest{number: 1, stage: stageHeal, sum: []byte{}}).encode())
+	p.deliver()
+	if n := len(p.sides[1].offered); n != 1 {
+		t.Fatalf("%d offers", n)
+	}
+	p.sides[0].m.links[0].byName["flat"].heal.stage = healNone // it says nothing any more
+	p.pass(HealPatienceMillis)
+	if got := p.sides[1].runs(); !slices.Equal(got, []uint64{uint64(p.sides[1].offered[0].Job)}) {
+		t.Errorf("ended runs %v, want that of the offer", got)
+	}
+}
+
+// A snapshot that was offered to a session which ended meanwhile, or to a peer
+// that had begun anew, is let go.
+func TestASourceThatComesTooLateIsLetGo(t *testing.T) {
+	for name, end := range map[string]func(*healPair){
+		"the session ended": func(p *healPair) {
+			p.step(p.sides[0], Prioritized{"flat", PriorityUrgent})
+		},
+		"the peer's namespace is gone": func(p *healPair) {
+			p.step(p.sides[1], Closed{"flat"})
+		},
+	} {
+		p := newHealPair(t, false)
+		mine := p.sides[0]
+		p.sides[1].send((&want{1}).encode())
+		p.deliver()
+		end(p)
+		p.deliver()
+		p.step(mine, Built{Job: mine.builds[0].Job, To: mine.vector, Offered: true})
+		if got := mine.runs(); !slices.Equal(got, []uint64{uint64(mine.builds[0].Job)}) {
+			t.Errorf("%s: ended runs %v, want that of the build", name, got)
+		}
+	}
 }

@@ -71,7 +71,8 @@ const (
 	// pause while there is no moment at which both cover the same, and
 	// DigestTimeoutMillis how long a digest may take: it is taken at leisure.
 	// HealPatienceMillis is how long the check of a store may take, and an offer
-	// of the peer, which waits for its own.
+	// of the peer, which waits for its own; and how long an offer is kept that is
+	// not taken.
 	DigestDelayMillis   = 5 * 60_000
 	DigestEveryMillis   = 60 * 60_000
 	DigestRetryMillis   = 30_000

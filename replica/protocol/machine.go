@@ -128,6 +128,8 @@ type job struct {
 	generation int
 	cancelled  bool
 	came       *arrival // of an Apply whose last frame came, that
+	run        uint64   // of a Serve: what is compared with,
+	heals      bool     // and whether that is to heal
 }
 
 func (m *Machine) newJob(s *session) *job {

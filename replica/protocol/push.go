@@ -66,12 +66,18 @@ func (m *Machine) build(s *session) {
 // unless it has refused a delta since, or its namespace was gone in between.
 func (m *Machine) built(ev Built) {
 	j := m.endJob(ev.Job)
-	if j == nil || j.s.ended {
+	if j == nil {
 		return
 	}
 	s := j.s
+	same := !s.ended && j.generation == s.generation
+	if ev.Offered && !same { // it was offered to a peer that knows nothing of it any more
+		m.emit(EndServe{s.link.id, s.space.ns, uint64(j.id)})
+	}
+	if s.ended {
+		return
+	}
 	s.building = nil
-	same := j.generation == s.generation
 	if same {
 		s.knownLent = false
 		s.introduced = s.withIntroduced(ev.Introduced)
@@ -81,8 +87,11 @@ func (m *Machine) built(ev Built) {
 		s.live = false // until it is level again: it asks for what it is told of
 		m.advance(s.space, s.space.ns.Past(ev.To))
 		m.tendAll(s.space)
+	case ev.Err == nil && ev.Offered && same:
+		m.offered(s, ev)
 	case ev.Err == nil && ev.Offered:
-		m.offered(s, ev.To)
+		m.advance(s.space, s.space.ns.Past(ev.To))
+		m.tendAll(s.space)
 	case ev.Err == nil:
 		s.floorTold = joined(s.floorTold, ev.Floor)
 		m.delivered(s, ev.To, same)

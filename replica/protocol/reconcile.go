@@ -1,7 +1,5 @@
 package protocol
 
-import "github.com/anabranch-db/anabranch/crdt"
-
 // This file keeps the rules of reconciling. Who asks for a delta and is below
 // the floor of the peer gets a Source instead. It compares the snapshot that
 // is offered with its own, by compares and answers in turn, takes what differs
@@ -49,12 +47,16 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 		return err
 	case s.answering != nil:
 		return faultf(CodeProtocol, "a compare before the answer to the last one")
-	case s.offered == nil && (c.run == 0 || c.run != s.heal.serves):
+	case c.run == 0 || c.run != s.source && c.run != s.heal.serves:
 		s.wanted = true // the offer is gone; there will be another
 		m.tend(s)
 		return nil
 	}
 	s.answering = m.newJob(s)
+	s.answering.run, s.answering.heals = c.run, c.run == s.heal.serves
+	if s.answering.heals {
+		m.awaitCompares(s)
+	}
 	m.emit(Serve{
 		Job: s.answering.id, Link: l.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: c.run, Body: body,
 	})
@@ -72,8 +74,8 @@ func (m *Machine) reconciling(l *link, number uint64) (*session, error) {
 
 // offered takes note of a Source that was sent. Nothing is pushed to the peer
 // before it is level again.
-func (m *Machine) offered(s *session, snapshot crdt.Vector) {
-	s.offered, s.live = s.space.ns.Past(snapshot), false
+func (m *Machine) offered(s *session, ev Built) {
+	s.offered, s.source, s.live = s.space.ns.Past(ev.To), uint64(ev.Job), false
 	m.advance(s.space, s.offered) // the snapshot was durable
 	m.tendAll(s.space)
 }
@@ -82,8 +84,8 @@ func (m *Machine) offered(s *session, snapshot crdt.Vector) {
 // not going to take it.
 func (m *Machine) endOffer(s *session) {
 	if s.offered != nil {
-		s.offered = nil
-		m.emit(EndServe{s.link.id, s.space.ns})
+		m.emit(EndServe{s.link.id, s.space.ns, s.source})
+		s.offered, s.source = nil, 0
 	}
 }
 
@@ -102,11 +104,15 @@ func (m *Machine) servedCompare(ev Served) {
 		m.close(s.link, code, ev.Err.Error())
 		return
 	}
-	if s.heal.serves != 0 {
+	switch {
+	case j.heals && j.run == s.heal.serves:
 		m.endHealOffer(s)
+	case !j.heals && j.run == s.source:
+		m.endOffer(s)
+	}
+	if j.heals {
 		return // the peer gives up by itself
 	}
-	m.endOffer(s)
 	s.wanted = true
 	m.tend(s)
 }

@@ -53,7 +53,8 @@ type session struct {
 	comparing *job // our snapshot is compared with the peer's
 	run       uint64
 	answering *job       // a compare of the peer is answered
-	offered   *crdt.Past // of the snapshot that it may compare with; nil: none
+	offered   *crdt.Past // of the snapshot that it was offered for a delta; nil: none
+	source    uint64     // the run of that; 0: none
 	receiving *job       // a delta of which the last frame did not come yet
 	learning  int
 	held      []*arrival // frames of deltas that wait for what they build on

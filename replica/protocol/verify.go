@@ -32,9 +32,9 @@ type verification struct {
 func (s *session) verifies() bool { return s.link.dialed && s.link.speaks(FeatureDigest) }
 
 // mayPropose reports whether there is something to propose: not what was compared
-// already, and nothing while a difference stands.
+// already, and nothing while a difference stands, or the peer still heals by it.
 func (s *session) mayPropose() bool {
-	return s.verifies() && s.verification.at != s.space.advances+1 && s.heal.stage == healNone
+	return s.verifies() && s.verification.at != s.space.advances+1 && s.heal.stage == healNone && s.heal.serves == 0
 }
 
 // quiet reports whether both sides cover the same, as far as we know.
@@ -83,7 +83,6 @@ func (m *Machine) propose(s *session) {
 	sp, v := s.space, &s.verification
 	sp.proposed, sp.verified = s, m.now
 	sp.verifyAt = m.now + DigestTimeoutMillis
-	m.endHealOffer(s)
 	m.takeDigest(s, sp.normal.Hash())
 	m.tellDigest(s, stagePropose, v.hash, nil)
 }
