@@ -160,7 +160,13 @@ func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return crdt.Join(rec, a.own, e.Record, a.to), nil
+	return a.join(rec, a.own, e)
+}
+
+// join joins a record of ours, at a vector, with the sender's.
+func (a *apply) join(rec crdt.Record, own *crdt.Past, e *crdt.Entry) (crdt.Record, error) {
+	rec = crdt.Join(rec, own, e.Record, a.to)
+	return rec, checkSiblings(e.Key, rec)
 }
 
 // collected reports whether an event is a removal that may have been collected

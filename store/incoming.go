@@ -153,7 +153,9 @@ func (in *Incoming) merge(a *apply) (merge, error) {
 		}
 		return newTableMerge(a, in.stage)
 	}
-	in.entries = unite(in.entries)
+	if err := in.unite(); err != nil {
+		return nil, err
+	}
 	if err := sortUnique(in.entries); err != nil {
 		return nil, err
 	}
@@ -166,7 +168,9 @@ func (in *Incoming) spill(more bool) error {
 	if in.stage == nil {
 		in.stage = in.ns.newStage()
 	}
-	in.entries = unite(in.entries)
+	if err := in.unite(); err != nil {
+		return err
+	}
 	out := in.entries
 	if more {
 		out = out[:len(out)-1]
@@ -187,16 +191,21 @@ func (in *Incoming) spill(more bool) error {
 }
 
 // unite makes one entry of several with one key that follow each other.
-func unite(entries []crdt.Entry) []crdt.Entry {
-	out := entries[:0]
-	for _, e := range entries {
-		if n := len(out); n > 0 && out[n-1].Key == e.Key {
-			out[n-1].Record = union(out[n-1].Record, e.Record)
+func (in *Incoming) unite() error {
+	out := in.entries[:0]
+	for _, e := range in.entries {
+		n := len(out)
+		if n == 0 || out[n-1].Key != e.Key {
+			out = append(out, e)
 			continue
 		}
-		out = append(out, e)
+		out[n-1].Record = union(out[n-1].Record, e.Record)
+		if err := checkSiblings(e.Key, out[n-1].Record); err != nil {
+			return err
+		}
 	}
-	return out
+	in.entries = out
+	return nil
 }
 
 // sortUnique sorts entries by key, and refuses a key that comes twice.
@@ -231,6 +240,16 @@ func checkEntry(e *crdt.Entry) error {
 		}
 	}
 	return nil
+}
+
+// checkSiblings refuses a record that could not be read again. None gets so long
+// where every writer keeps the rules: a writer has one event in it.
+func checkSiblings(k crdt.Key, rec crdt.Record) error {
+	if len(rec) <= crdt.MaxSiblings {
+		return nil
+	}
+	return fmt.Errorf("%w: key %q would have %d concurrent events, at most %d are allowed",
+		crdt.ErrDelta, string(k), len(rec), crdt.MaxSiblings)
 }
 
 // eventOverhead is what an event takes beside its value, and a record beside

@@ -150,7 +150,10 @@ func (m *batchMerge) rejoin() error {
 		e := &m.entries[i]
 		rec, err := m.ns.get(db, e.Key)
 		if err == nil {
-			err = m.put(e.Key, crdt.Join(rec, own, e.Record, m.to))
+			rec, err = m.join(rec, own, e)
+		}
+		if err == nil {
+			err = m.put(e.Key, rec)
 		}
 		if err != nil {
 			return err
