@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -41,7 +42,7 @@ func (s *Store) Check(ctx context.Context) error {
 
 func (s *Store) check(ctx context.Context) error {
 	if err := s.engine.DB.CheckLevels(nil); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, plain(err))
+		return levelError(err)
 	}
 	err := s.checkOwners()
 	for _, name := range s.Namespaces() {
@@ -50,6 +51,16 @@ func (s *Store) check(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// levelError tells damage from a system that did not let us read. A file that is
+// gone, or cannot be read where it is, is damage.
+func levelError(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.ENOENT && errno != syscall.EIO {
+		return plain(err)
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, plain(err))
 }
 
 // maxProblems bounds what Check says of a namespace: one that is damaged at
@@ -155,7 +166,10 @@ func (c *checker) lineage() error {
 		c.problem("the floor is beyond the vector: %v", c.past.Behind(c.ns.Past(floor)))
 	}
 	for _, w := range c.past.Since(&crdt.Past{}) {
-		rec, err := c.ns.WriterRecord(w)
+		rec, err := c.ns.writerRecord(w)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return err
+		}
 		if err == nil && rec == nil {
 			err = errors.New("it is not there")
 		}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -199,4 +201,33 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 	must(t, s.Check(ctx), context.Canceled)
 	ok(t, s.Close())
 	must(t, s.Check(context.Background()), ErrClosed)
+}
+
+// A system that does not let a check read says nothing of the store.
+func TestWhatACheckMayNotReadIsNoDamage(t *testing.T) {
+	var refuse error
+	mem := filledNode(t)
+	fs := Hook(mem, func(op errorfs.Op) error {
+		if strings.HasSuffix(op.Path, ".sst") && op.Kind.ReadOrWrite() == errorfs.OpIsRead {
+			return refuse
+		}
+		return nil
+	})
+	o := repairOptions(fs, 1)
+	o.CacheBytes = 1
+	s, err := Open("db", o)
+	ok(t, err)
+	refuse = syscall.EMFILE
+	if err := s.Check(t.Context()); !errors.Is(err, refuse) || errors.Is(err, ErrDamaged) {
+		t.Errorf("a check that may not open a file: %v", err)
+	}
+	ok(t, s.Health())
+	refuse = syscall.EIO
+	if err := s.Check(t.Context()); !errors.Is(err, refuse) || !errors.Is(err, ErrDamaged) {
+		t.Errorf("a check of a file that cannot be read: %v", err)
+	}
+	refuse = nil
+	if err := s.Close(); !errors.Is(err, ErrHalted) {
+		t.Errorf("close: %v", err)
+	}
 }

@@ -32,9 +32,20 @@ func (ns *Namespace) Heal(entries []crdt.Entry, peer crdt.Vector) (changed int, 
 	if err := ns.store.engine.admit(); err != nil {
 		return 0, ns.named("heal", err)
 	}
+	if changed, err = ns.heal(entries, peer); err != nil {
+		return 0, ns.named("heal", err)
+	}
+	return changed, nil
+}
+
+func (ns *Namespace) heal(entries []crdt.Entry, peer crdt.Vector) (changed int, err error) {
+	if err := ns.store.use(); err != nil {
+		return 0, err
+	}
+	defer ns.store.users.Done()
 	for i := range entries {
 		if err := checkEntry(&entries[i]); err != nil {
-			return 0, ns.named("heal", err)
+			return 0, err
 		}
 	}
 	ns.applying.Lock()
@@ -49,17 +60,17 @@ func (ns *Namespace) Heal(entries []crdt.Entry, peer crdt.Vector) (changed int, 
 	}
 	for i := range entries {
 		if err := h.record(&entries[i]); err != nil {
-			return 0, ns.named("heal", err)
+			return 0, err
 		}
 	}
 	if len(h.changed) == 0 {
 		return 0, nil
 	}
 	if err := h.putLog(); err != nil {
-		return 0, ns.named("heal", err)
+		return 0, err
 	}
 	if err := ns.publish(false, h.batch, writes{keys: h.changed}, func(hi *history) { hi.commitForeign(at.foreign, at.own, at.floor) }); err != nil {
-		return 0, ns.named("heal", err)
+		return 0, err
 	}
 	defer ns.store.users.Done()
 	ns.store.syncer.add(ns, false)

@@ -193,8 +193,17 @@ func (ns *Namespace) Past(v crdt.Vector) *crdt.Past { return ns.lineage.known.Pa
 func (ns *Namespace) Unknown(v crdt.Vector) []crdt.WriterID { return ns.lineage.known.Unknown(v) }
 
 // WriterRecord returns the record of w, or nil. It must not be modified.
-// Errors wrap ErrDamaged, or are the filesystem's.
+// Errors wrap ErrDamaged or ErrClosed, or are the filesystem's.
 func (ns *Namespace) WriterRecord(w crdt.WriterID) (*crdt.WriterRecord, error) {
+	if err := ns.store.use(); err != nil {
+		return nil, ns.named("read a writer of", err)
+	}
+	defer ns.store.users.Done()
+	return ns.writerRecord(w)
+}
+
+// writerRecord is WriterRecord for calls that Close waits for.
+func (ns *Namespace) writerRecord(w crdt.WriterID) (*crdt.WriterRecord, error) {
 	ns.lineage.mu.RLock()
 	rec := ns.lineage.pending[w]
 	ns.lineage.mu.RUnlock()

@@ -176,6 +176,10 @@ func (p *salvaged) first() (entries []crdt.Entry, err error) {
 // at once has them wait no longer.
 func (p *salvaged) commit(entries []crdt.Entry, done *Reissued) (pending, error) {
 	ns := p.ns
+	if err := ns.store.use(); err != nil {
+		return pending{}, err
+	}
+	defer ns.store.users.Done()
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
 	own := ns.history.visible.past()
