@@ -226,12 +226,16 @@ func (ns *Namespace) writerRecord(w crdt.WriterID) (*crdt.WriterRecord, error) {
 }
 
 // WriterRecords returns the records of writers that are known, in their order.
-// They must not be modified. Errors are those of WriterRecord.
+// They must not be modified. Errors are those of WriterRecord; ErrNoNamespace or
+// ErrClosed where the namespace went meanwhile, and its records with it.
 func (ns *Namespace) WriterRecords(ws []crdt.WriterID) ([]*crdt.WriterRecord, error) {
 	recs := make([]*crdt.WriterRecord, len(ws))
 	for i, w := range ws {
 		rec, err := ns.WriterRecord(w)
 		if err == nil && rec == nil {
+			if gone := ns.ended(); gone != nil {
+				return nil, gone
+			}
 			err = ns.named("read a writer of", fmt.Errorf("%w: %s has no record", ErrDamaged, w))
 		}
 		if err != nil {

@@ -259,6 +259,13 @@ func (ns *Namespace) retire(err error) {
 	ns.store.memos.remove(ns.memos)
 }
 
+// ended returns why the namespace is gone, or nil.
+func (ns *Namespace) ended() error {
+	ns.state.Lock()
+	defer ns.state.Unlock()
+	return ns.gone
+}
+
 // use begins a call that Close waits for, unless the namespace is gone. The
 // caller holds state, and calls store.users.Done in the end.
 func (ns *Namespace) use() error {

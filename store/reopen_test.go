@@ -174,6 +174,12 @@ func TestNamespacesAreMadeAndDropped(t *testing.T) {
 	if _, err := again.Begin().Finish(nil, nil); !errors.Is(err, store.ErrNoNamespace) {
 		t.Error(err)
 	}
+	if _, err := again.WriterRecords([]crdt.WriterID{again.Writer()}); !errors.Is(err, store.ErrNoNamespace) {
+		t.Error(err)
+	}
+	if err := s.Health(); err != nil {
+		t.Errorf("to ask a namespace that was dropped is damage: %v", err)
+	}
 	if err := s.Drop("b"); !errors.Is(err, store.ErrNoNamespace) {
 		t.Error(err)
 	}
