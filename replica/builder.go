@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -135,11 +136,11 @@ const introducedAtOnce = 1 << 10
 // introduce sends the records of writers.
 func (m *mesh) introduce(ns *store.Namespace, number uint64, writers []crdt.WriterID, send func(protocol.Frame) error) error {
 	for some := range slices.Chunk(writers, introducedAtOnce) {
-		records, err := ns.WriterRecords(some)
+		frames, err := m.introduction(ns, number, some)
 		if err != nil {
 			return err
 		}
-		for f := range protocol.EncodeWriters(number, records, m.roster.certificate) {
+		for _, f := range frames {
 			if err := send(f); err != nil {
 				return err
 			}
@@ -148,17 +149,41 @@ func (m *mesh) introduce(ns *store.Namespace, number uint64, writers []crdt.Writ
 	return nil
 }
 
-// queueIntroduction queues the frames of an Introduce. Without them the peer would
-// refuse what comes behind, so a link is closed if they cannot be read.
-func (m *mesh) queueIntroduction(e protocol.Introduce) {
-	err := m.introduce(e.Namespace.(*store.Namespace), e.Number, e.Writers, func(f protocol.Frame) error {
-		m.send(e.Link, e.Lane, f)
-		return nil
-	})
-	if l := m.link(e.Link); err != nil && l != nil {
-		m.log.Warn("closing a link: writer records cannot be read", "namespace", e.Namespace.Name(), "error", err)
-		_ = l.conn.Close(transport.CodeProtocol, "a part of a namespace cannot be read")
+// introduction reads the records of writers, and returns them as frames.
+func (m *mesh) introduction(ns *store.Namespace, number uint64, writers []crdt.WriterID) ([]protocol.Frame, error) {
+	records, err := ns.WriterRecords(writers)
+	if err != nil {
+		return nil, err
 	}
+	return slices.Collect(protocol.EncodeWriters(number, records, m.roster.certificate)), nil
+}
+
+// queueIntroduction queues the frames of an Introduce, which are read when they
+// are due: the disk does not hold up the loop.
+func (m *mesh) queueIntroduction(e protocol.Introduce) {
+	l := m.link(e.Link)
+	if l == nil {
+		return
+	}
+	for some := range slices.Chunk(e.Writers, introducedAtOnce) {
+		l.outlet.queueLoad(e.Lane, len(some)*len(crdt.WriterID{}), func() ([]protocol.Frame, error) {
+			return m.loadIntroduction(l, e, some)
+		})
+	}
+}
+
+// loadIntroduction reads a part of an Introduce. Without it the peer would refuse
+// what comes behind, so the link is closed if it cannot be read. Of a namespace
+// that was dropped nothing is said any more but that it is gone.
+func (m *mesh) loadIntroduction(l *link, e protocol.Introduce, writers []crdt.WriterID) ([]protocol.Frame, error) {
+	ns := e.Namespace.(*store.Namespace)
+	frames, err := m.introduction(ns, e.Number, writers)
+	if err == nil || errors.Is(err, ErrNoNamespace) || errors.Is(err, ErrClosed) {
+		return frames, nil
+	}
+	m.log.Warn("closing a link: writer records cannot be read", "namespace", ns.Name(), "error", err)
+	_ = l.conn.Close(transport.CodeProtocol, "a part of a namespace cannot be read")
+	return nil, err
 }
 
 // stream sends the records as they are read.

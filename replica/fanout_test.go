@@ -2,12 +2,14 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/transport"
 	"github.com/anabranch-db/anabranch/transport/simnet"
@@ -104,8 +106,53 @@ func BenchmarkFanOut(b *testing.B) {
 	b.ReportMetric(float64(each)/float64(once), "times-faster")
 }
 
+// The records of writers are read by who sends them, and not by the loop; a link
+// on which they are due and cannot be read is closed, unless the namespace went.
+func TestTheLoopReadsNoWriterRecords(t *testing.T) {
+	introduce := func(m *mesh, build protocol.Build) *link {
+		conn := &faultyLink{closed: make(chan transport.Code, 2)}
+		l := newLink(m, 1000, conn)
+		m.mu.Lock()
+		m.links[l.id] = l
+		m.mu.Unlock()
+		unknown := []crdt.WriterID{{1}}
+		m.queueIntroduction(protocol.Introduce{Link: l.id, Lane: 2, Namespace: build.Namespace, Number: 1, Writers: unknown})
+		if len(conn.closed) > 0 {
+			t.Error("it was read when it was queued")
+		}
+		m.mu.Lock()
+		delete(m.links, l.id)
+		m.mu.Unlock()
+		return l
+	}
+	m, build := fanOutMesh(t)
+	l := introduce(m, build)
+	if err := l.outlet.run(l.ctx); !errors.Is(err, ErrDamaged) || <-l.conn.(*faultyLink).closed != transport.CodeProtocol {
+		t.Errorf("without writer records that are due: %v", err)
+	}
+	m, build = fanOutMesh(t)
+	l = introduce(m, build)
+	if err := m.roster.store.Drop(build.Namespace.Name()); err != nil {
+		t.Fatal(err)
+	}
+	l.outlet.flushed = func(protocol.Lane) { l.cancel() }
+	if err := l.outlet.run(l.ctx); !errors.Is(err, context.Canceled) || len(l.conn.(*faultyLink).closed) > 0 {
+		t.Errorf("of a namespace that was dropped: %v", err)
+	}
+}
+
+// faultyLink is a sink of which is told why it is closed.
+type faultyLink struct {
+	sink
+	closed chan transport.Code
+}
+
+func (*faultyLink) RemoteAddr() string { return "faulty:1" }
+
+func (l *faultyLink) Close(c transport.Code, _ string) error { l.closed <- c; return nil }
+
 // fanOutMesh returns the mesh of a node, and a Build of 100 records.
-func fanOutMesh(b *testing.B) (*mesh, protocol.Build) {
+func fanOutMesh(b testing.TB) (*mesh, protocol.Build) {
 	b.Helper()
 	authority, err := transport.NewAuthority(nil)
 	if err != nil {

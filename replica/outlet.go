@@ -56,6 +56,9 @@ type outFrame struct {
 	protocol.Frame
 	rest  []byte // of the frame; others may refer to it as well
 	delta bool
+	bytes int // that it counts for, unless it is of a delta
+	// load returns the frames that go out in this one's place; nil: itself does.
+	load func() ([]protocol.Frame, error)
 }
 
 func newOutlet(conn transport.Link, flushed func(protocol.Lane)) *outlet {
@@ -69,11 +72,22 @@ func newOutlet(conn transport.Link, flushed func(protocol.Lane)) *outlet {
 // queue hands a frame in. It never blocks: a peer that lets too much pile up
 // loses the link.
 func (o *outlet) queue(at protocol.Lane, f protocol.Frame) {
+	o.push(at, outFrame{Frame: f, bytes: f.Len() + frameMemory})
+}
+
+// queueLoad has the frames that load returns go out in their place. It is called
+// once they are due, by who sends; until then they count for so many bytes. An
+// error ends the sending.
+func (o *outlet) queueLoad(at protocol.Lane, bytes int, load func() ([]protocol.Frame, error)) {
+	o.push(at, outFrame{load: load, bytes: bytes + frameMemory})
+}
+
+func (o *outlet) push(at protocol.Lane, f outFrame) {
 	o.mu.Lock()
 	l := &o.lanes[at]
-	l.frames = append(l.frames, outFrame{Frame: f})
+	l.frames = append(l.frames, f)
 	l.queued++
-	o.bytes += f.Len() + frameMemory
+	o.bytes += f.bytes
 	full := o.bytes > maxQueuedBytes
 	o.mu.Unlock()
 	if full {
@@ -92,7 +106,7 @@ func (o *outlet) send(ctx context.Context, at protocol.Lane, f protocol.Frame, r
 		return ctx.Err()
 	}
 	o.mu.Lock()
-	l.frames = append(l.frames, outFrame{f, rest, true})
+	l.frames = append(l.frames, outFrame{Frame: f, rest: rest, delta: true})
 	o.mu.Unlock()
 	o.wake()
 	return nil
@@ -122,6 +136,12 @@ func (o *outlet) run(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
+		if f.load != nil {
+			if err := o.expand(at, f); err != nil {
+				return err
+			}
+			continue
+		}
 		stalled.Reset(stallTimeout)
 		if err := o.conn.Send(ctx, o.stamper.Stamp(f.Frame, f.rest...)); err != nil {
 			return err
@@ -131,10 +151,31 @@ func (o *outlet) run(ctx context.Context) error {
 		}
 		if f.delta {
 			<-o.lanes[at].places
-		} else if o.sent(at, f) {
-			o.flushed(at)
+		} else {
+			o.sent(at, f)
 		}
 	}
+}
+
+// expand puts the frames that f stands for ahead of all on its lane.
+func (o *outlet) expand(at protocol.Lane, f outFrame) error {
+	loaded, err := f.load()
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	l := &o.lanes[at]
+	frames := make([]outFrame, 0, len(loaded)+len(l.frames))
+	for _, f := range loaded {
+		one := outFrame{Frame: f, bytes: f.Len() + frameMemory}
+		frames = append(frames, one)
+		o.bytes += one.bytes
+	}
+	l.frames = append(frames, l.frames...)
+	l.queued += len(loaded)
+	o.mu.Unlock()
+	o.sent(at, f)
+	return nil
 }
 
 // next takes the frame that is next.
@@ -154,12 +195,15 @@ func (o *outlet) next() (f outFrame, at protocol.Lane, ok bool) {
 	return f, at, false
 }
 
-// sent counts a frame out, and reports whether no other waits on its lane that
-// is not of a delta.
-func (o *outlet) sent(at protocol.Lane, f outFrame) bool {
+// sent counts a frame out, and says so if no other waits on its lane that is not
+// of a delta.
+func (o *outlet) sent(at protocol.Lane, f outFrame) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.bytes -= f.Len() + frameMemory
+	o.bytes -= f.bytes
 	o.lanes[at].queued--
-	return o.lanes[at].queued == 0
+	last := o.lanes[at].queued == 0
+	o.mu.Unlock()
+	if last {
+		o.flushed(at)
+	}
 }

@@ -155,3 +155,40 @@ func TestSmallFramesCostTheirMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(o)
 }
+
+// What is read when it is due goes out in its place, in order, is read by who
+// sends, and lets something urgent through between its frames.
+func TestWhatIsReadWhenItIsDueKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		conn := slowConn{sent: make(chan []byte)}
+		flushed := make(chan protocol.Lane, 10)
+		o := newOutlet(conn, func(at protocol.Lane) { flushed <- at })
+		frames, reads := deltaFrames(t, 6), 0
+		o.queue(2, frames[0])
+		o.queueLoad(2, 10, func() ([]protocol.Frame, error) { reads++; return frames[1:3], nil })
+		o.queueLoad(2, 10, func() ([]protocol.Frame, error) { reads++; return nil, nil })
+		if err := o.send(ctx, 2, frames[3], nil); err != nil {
+			t.Fatal(err)
+		}
+		o.queue(2, frames[4])
+		if reads != 0 {
+			t.Error("it was read when it was queued")
+		}
+		go func() { _ = o.run(ctx) }()
+		for i, f := range []int{0, 1, 2, 5, 3, 4} {
+			synctest.Wait() // the next is about to be sent
+			if i == 2 {
+				o.queue(1, frames[5])
+			}
+			if got, want := len(<-conn.sent), frames[f].Len()+1; got != want {
+				t.Errorf("at place %d came a frame of %d bytes, want the %d of frame %d", i, got, want, f)
+			}
+		}
+		synctest.Wait()
+		cancel()
+		if first, second := <-flushed, <-flushed; first != 1 || second != 2 || len(flushed) > 0 || o.bytes != 0 {
+			t.Errorf("lanes %d and %d were flushed, %d more, and %d bytes wait", first, second, len(flushed), o.bytes)
+		}
+	})
+}
