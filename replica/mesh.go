@@ -24,7 +24,6 @@ type mesh struct {
 	notices     *notices
 	losses      *losses
 	divergences *divergences
-	checks      sync.Mutex // held while the store is checked
 	clocks      *clocks
 	started     time.Time // the machine's clock counts from here, monotonically
 
@@ -41,6 +40,7 @@ type mesh struct {
 	timer    *time.Timer
 
 	digests     map[*store.Namespace]*digestRun
+	checks      checks
 	quarantined bool // the store is damaged: no namespace is announced
 
 	book      *book

@@ -111,19 +111,7 @@ func (m *mesh) compared(e protocol.Compared) {
 	text := "a peer covers the same transactions and holds other values: the store is checked, and what the peer holds is added"
 	m.log.Warn(text, "namespace", name, "peer", l.peer.Short())
 	m.notices.add(Notice{Kind: NoticeDiverged, Namespace: name, Node: l.peer, Text: text})
-	m.running.Go(func() {
-		// Two processes may write as this one: then they end that here.
-		if err := e.Namespace.(*store.Namespace).Renew(); err != nil && m.ctx.Err() == nil {
-			m.log.Warn("the writer goes on", "namespace", name, "error", err)
-		}
-		m.checks.Lock() // of one node's links several may differ at a time
-		err := m.roster.store.Check(m.ctx)
-		m.checks.Unlock()
-		if err != nil && m.ctx.Err() == nil {
-			m.log.Warn("the store is not whole", "error", err)
-		}
-		m.inbox.post(protocol.Checked{Link: e.Link, Namespace: name, Err: err})
-	})
+	m.checkFor(suspicion{e.Link, e.Namespace.(*store.Namespace)})
 }
 
 // offer offers a snapshot whose contents the peer compares with its own.

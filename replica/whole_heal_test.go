@@ -11,33 +11,38 @@ import (
 	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
-// failures takes the errors that a node logs with a message.
-type failures struct {
+// logged takes what a node logs with a message: its error, or nil.
+type logged struct {
 	message string
 	errs    chan error
 }
 
-func (f failures) Enabled(context.Context, slog.Level) bool { return true }
+func (l logged) Enabled(context.Context, slog.Level) bool { return true }
 
-func (f failures) Handle(_ context.Context, r slog.Record) error {
+func (l logged) Handle(_ context.Context, r slog.Record) error {
+	if r.Message != l.message {
+		return nil
+	}
+	var err error
 	r.Attrs(func(a slog.Attr) bool {
-		if err, ok := a.Value.Any().(error); ok && r.Message == f.message {
-			f.errs <- err
+		if e, ok := a.Value.Any().(error); ok {
+			err = e
 		}
 		return true
 	})
+	l.errs <- err
 	return nil
 }
 
-func (f failures) WithAttrs([]slog.Attr) slog.Handler { return f }
-func (f failures) WithGroup(string) slog.Handler      { return f }
+func (l logged) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l logged) WithGroup(string) slog.Handler      { return l }
 
 // Nothing is compared with a peer that does not cover the floor: of all that it
 // holds nothing could be taken.
 func TestAHealBelowTheFloorBeginsNothing(t *testing.T) {
 	inBubble(t, 1, simnet.Options{}, func(f *wholeFleet) {
 		n := f.nodes[0]
-		failed := failures{"a reconciliation failed", make(chan error, 1)}
+		failed := logged{"a reconciliation failed", make(chan error, 1)}
 		n.options.Logger = slog.New(failed)
 		n.collects(time.Hour)
 		n.put("kept", 0, 10)
@@ -88,6 +93,46 @@ func TestAnOfferThatEndsAtOnceKeepsNothing(t *testing.T) {
 				t.Errorf("%d snapshots are kept", kept)
 			}
 			l.offers.mu.Unlock()
+		}
+	})
+}
+
+// However often peers say that they hold something else, the store is checked
+// once for all of them, and not again for ten minutes.
+func TestPeersShareTheChecksOfTheStore(t *testing.T) {
+	inBubble(t, 3, simnet.Options{}, func(f *wholeFleet) {
+		n := f.nodes[0]
+		checked := logged{"the store is checked", make(chan error, 100)}
+		n.options.Logger = slog.New(checked)
+		n.restart()
+		n.put("value", 0, 10)
+		f.nodes[1].namespace("edge")
+		f.nodes[2].namespace("edge")
+		f.converge("edge")
+		m, ns := n.db.mesh, n.namespace("edge").store
+		differ := func() {
+			m.inbox.ask(func() {
+				for id := range m.links {
+					m.compared(protocol.Compared{Link: id, Namespace: ns})
+				}
+			})
+			f.pass(time.Second)
+		}
+		for range 60 {
+			differ()
+		}
+		if got := len(checked.errs); got != 1 {
+			t.Errorf("%d checks in a minute, want 1", got)
+		}
+		n.put("value", 0, 10)
+		writer := ns.Writer()
+		f.pass(minCheckRest - 2*time.Minute)
+		if got := len(checked.errs); got != 1 || ns.Writer() != writer {
+			t.Errorf("%d checks in the rest behind it, want none, and no writer more", got-1)
+		}
+		f.pass(time.Minute)
+		if got := len(checked.errs); got != 2 {
+			t.Errorf("%d checks when it is over, want 1", got-1)
 		}
 	})
 }
