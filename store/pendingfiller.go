@@ -36,8 +36,11 @@ func (p *pendingFiller) run() (err error) {
 	p.batch = p.store.engine.DB.NewBatch()
 	defer p.batch.Close()
 	p.reader.writers = func(n uint64) (crdt.WriterID, bool) {
-		p.most = max(p.most, n)
-		return namedWriter(n)
+		w, ok := namedWriter(n)
+		if ok {
+			p.most = max(p.most, n)
+		}
+		return w, ok
 	}
 	if err := p.create(); err != nil {
 		return err
@@ -79,17 +82,18 @@ func (p *pendingFiller) each(from, to []byte, yield func(key, value []byte) erro
 }
 
 // create makes the namespaces: those of the catalog, be there anything to read
-// of them or not, and those that only records of writers name.
+// of them or not, and those that only records of writers name. An older version
+// of the catalog may be what was read: it names what was dropped.
 func (p *pendingFiller) create() error {
 	numbers := map[string]uint32{}
 	err := p.each([]byte{spaceCatalog}, []byte{spaceCatalog + 1}, func(key, value []byte) error {
 		n, err := readNumber(value, maxNumber)
-		if name := string(key[1:]); err == nil && CheckName(name) == nil {
+		if name := string(key[1:]); err == nil && CheckName(name) == nil && !p.dropped[uint32(n)] {
 			numbers[name] = uint32(n)
 		}
 		return nil
 	})
-	if err = errors.Join(err, p.findNames(numbers)); err != nil {
+	if err = errors.Join(err, p.findNames(numbers), p.passNumbers(numbers)); err != nil {
 		return err
 	}
 	p.namespaces = make(map[uint32]*Namespace, len(numbers))
@@ -100,6 +104,30 @@ func (p *pendingFiller) create() error {
 		p.done.Namespaces = append(p.done.Namespaces, name)
 	}
 	return nil
+}
+
+// passNumbers has the new store give out numbers behind those that the damaged
+// one did.
+func (p *pendingFiller) passNumbers(numbers map[string]uint32) error {
+	var last uint64
+	err := p.each([]byte{spaceNumber}, []byte{spaceNumber + 1}, func(_, value []byte) error {
+		if n, err := readNumber(value, maxNumber); err == nil {
+			last = n
+		}
+		return nil
+	})
+	for _, n := range numbers {
+		last = max(last, uint64(n))
+	}
+	for n := range p.dropped {
+		last = max(last, uint64(n))
+	}
+	if err != nil {
+		return err
+	}
+	return p.store.commit(p.store.engine.apply, func(b *pebble.Batch) error {
+		return b.Set([]byte{spaceNumber}, appendNumber(nil, last), nil)
+	})
 }
 
 // findNames adds the namespaces that the catalog does not name: a part of it

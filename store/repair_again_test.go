@@ -136,6 +136,26 @@ func TestRepairCarriesOverEventsOfLostWriters(t *testing.T) {
 	}
 }
 
+// A number that no writer can have is of no use, and takes none from others.
+func TestRepairCarriesOverWhatWaitsBesideNonsense(t *testing.T) {
+	mem := filledNode(t)
+	o := repairOptions(mem, 1)
+	hurt(t, mem)
+	_, err := Repair(t.Context(), "db", o)
+	ok(t, err)
+	s, ns := openThings(t, "db", o)
+	set(t, ns, 10, "new")
+	nonsense := crdt.Event{Dot: crdt.Dot{Seq: 1}, Value: []byte{}}
+	value := crdt.AppendEvent(crdt.AppendArray([]byte{recordFormat}, 1), &nonsense, maxNumber+1)
+	tamper(t, s, ns.records.record(nil, testKey("nonsense")), value)
+	ok(t, s.Close())
+	hurt(t, mem)
+	done, err := Repair(t.Context(), "db", o)
+	if err != nil || done.Records != 181 || done.Lost != 1 {
+		t.Errorf("%+v (%v)", done, err)
+	}
+}
+
 // A counter's history leaves to its event at which transaction of its writer it
 // begins: that is not lost with the writer's record.
 func TestRepairedCountersOfLostWritersCanBeRead(t *testing.T) {
@@ -235,6 +255,46 @@ func TestRepairLeavesOutWhatWasDropped(t *testing.T) {
 		if err != nil || !slices.Equal(done.Namespaces, []string{"other"}) || done.Records != 1 {
 			t.Errorf("logged %v: %+v (%v)", logged, done, err)
 		}
+	}
+}
+
+// So it does where the catalog is read as it was before: no other one ever has
+// its number.
+func TestRepairLeavesOutWhatAnOldCatalogNames(t *testing.T) {
+	mem := filledNode(t)
+	o := repairOptions(mem, 1)
+	s, err := Open("db", o)
+	ok(t, err)
+	other, err := s.Create("other")
+	ok(t, err)
+	set(t, other, 10, "k")
+	ok(t, s.Drop("other"))
+	tamper(t, s, catalogKey("other"), appendNumber(nil, uint64(other.number)))
+	ok(t, s.Close())
+	hurt(t, mem)
+	done, err := Repair(t.Context(), "db", o)
+	if err != nil || !slices.Equal(done.Namespaces, []string{"things"}) {
+		t.Errorf("%+v (%v)", done, err)
+	}
+}
+
+// No number of a namespace is given out again, by a repair either.
+func TestRepairGivesNamespacesNewNumbers(t *testing.T) {
+	mem := filledNode(t)
+	o := repairOptions(mem, 1)
+	s, err := Open("db", o)
+	ok(t, err)
+	_, err = s.Create("dropped")
+	ok(t, errors.Join(err, s.Drop("dropped"), s.Close()))
+	for range 2 {
+		hurt(t, mem)
+		_, err = Repair(t.Context(), "db", o)
+		ok(t, err)
+	}
+	s, ns := openThings(t, "db", o)
+	defer s.Close()
+	if ns.Incarnation() != 4 {
+		t.Errorf("number %d was given out before", ns.Incarnation())
 	}
 }
 
