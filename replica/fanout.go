@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anabranch-db/anabranch/replica/protocol"
@@ -28,8 +29,9 @@ const (
 // were begun before it was taken, and those that would take the same. The zero
 // value is ready.
 type fanout struct {
-	mu     sync.Mutex
-	begun  uint64         // deltas so far
+	begun atomic.Uint64 // deltas so far
+
+	mu     sync.Mutex     // not held while the store is read
 	shared []*sharedDelta // in the order in which they were begun
 	expiry *time.Timer    // of shared; nil before the first
 
@@ -53,21 +55,35 @@ func (d *sharedDelta) serves(n uint64) bool {
 	if n <= d.begun {
 		return true
 	}
-	snap, err := d.build.Namespace.(*store.Namespace).Snapshot()
-	if err != nil {
-		return false
-	}
-	defer snap.Close()
-	return snap.Number() == d.number
+	number, ok := commitOf(d.build.Namespace)
+	return ok && number == d.number
 }
 
-// begin counts builds in, and returns the number before that of the first.
+// mayServe reports whether the build number n has to wait for the delta, can be
+// of it, or is told by it to be made alone.
+func (d *sharedDelta) mayServe(n uint64) bool {
+	select {
+	case <-d.done:
+		return d.made == nil || d.serves(n)
+	default:
+		return true
+	}
+}
+
+// commitOf returns the number of the commit that a snapshot would show now.
+func commitOf(ns protocol.Namespace) (number uint64, ok bool) {
+	snap, err := ns.(*store.Namespace).Snapshot()
+	if err != nil {
+		return 0, false
+	}
+	defer snap.Close()
+	return snap.Number(), true
+}
+
+// begin counts builds in, and returns the number before that of the first. It
+// does not block.
 func (f *fanout) begin(builds int) uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := f.begun
-	f.begun += uint64(builds)
-	return n
+	return f.begun.Add(uint64(builds)) - uint64(builds)
 }
 
 // expire lets all go that is kept.
@@ -100,16 +116,29 @@ func (f *fanout) claim(ctx context.Context, b protocol.Build, n uint64) (d *shar
 	}
 }
 
+// find returns a delta that may be the one, or else one to make.
 func (f *fanout) find(b protocol.Build, n uint64) (d *sharedDelta, mine bool) {
+	var stale []*sharedDelta
+	for {
+		if d, mine = f.findBut(stale, b); mine || d.mayServe(n) {
+			return d, mine
+		}
+		stale = append(stale, d)
+	}
+}
+
+// findBut returns a delta with the same records that is not among some, or else
+// one to make.
+func (f *fanout) findBut(stale []*sharedDelta, b protocol.Build) (d *sharedDelta, mine bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, d := range f.shared {
-		if d.build.SameRecords(&b) && (d.made == nil || d.serves(n)) {
+		if !slices.Contains(stale, d) && d.build.SameRecords(&b) {
 			return d, false
 		}
 	}
 	b.From = b.From.Clone() // it is lent until this build has ended
-	d = &sharedDelta{build: b, begun: f.begun, done: make(chan struct{})}
+	d = &sharedDelta{build: b, begun: f.begun.Load(), done: make(chan struct{})}
 	f.shared = append(f.shared, d)
 	f.trim()
 	if f.expiry == nil {

@@ -68,6 +68,23 @@ func TestAHubEncodesOnceWhatItPassesOn(t *testing.T) {
 	})
 }
 
+// The loop counts builds in whatever others do with what is shared.
+func TestBuildsAreBegunWhileOthersShare(t *testing.T) {
+	var f fanout
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	begun := make(chan uint64, 1)
+	go func() { f.begin(3); begun <- f.begin(1) }()
+	select {
+	case n := <-begun:
+		if n != 3 {
+			t.Errorf("3 builds were begun, and %d counted", n)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the loop waits for who looks for a delta to share")
+	}
+}
+
 // sink is a link on which all goes out at once.
 type sink struct{ transport.Link }
 
