@@ -142,6 +142,7 @@ func (m *Machine) endHeal(s *session, changed bool) {
 	if !changed {
 		return
 	}
+	sp.verified = 0 // our digest is another
 	for _, o := range sp.sessions {
 		if o != s && o.met() && o.link.speaks(FeatureDigest) {
 			m.tellDigest(o, stageAgain, sp.normal.Hash(), nil)

@@ -26,7 +26,9 @@ type healSide struct {
 
 	checks  bool // a check is over at once, and finds nothing
 	offers  bool // a snapshot is offered at once
+	reads   bool // a digest is taken at once; if not, read does it
 	digests int  // that were taken
+	reading JobID
 
 	proposed, again int // messages that were sent
 	compared        []Compared
@@ -42,7 +44,7 @@ type healSide struct {
 func newHealPair(t *testing.T, differ bool) *healPair {
 	p := &healPair{t: t, now: 1}
 	for i := range p.sides {
-		s := &healSide{vector: manyEntries(0, 1), checks: true, offers: true}
+		s := &healSide{vector: manyEntries(0, 1), checks: true, offers: true, reads: true}
 		if differ {
 			s.sum[0] = byte(i + 1)
 		}
@@ -84,7 +86,9 @@ func (p *healPair) execute(s *healSide, e Effect) {
 		s.timerAt = e.AtMillis
 	case TakeDigest:
 		s.digests++
-		p.step(s, Digested{Job: e.Job, Sum: s.sum})
+		if s.reading = e.Job; s.reads {
+			p.step(s, Digested{Job: e.Job, Sum: s.sum})
+		}
 	case Compared:
 		s.compared = append(s.compared, e)
 		if !e.Same && s.checks {
@@ -163,6 +167,18 @@ func (p *healPair) finish(i int, changed bool, err error) {
 	p.t.Helper()
 	s := p.sides[i]
 	p.step(s, Reconciled{Job: s.reconciles[len(s.reconciles)-1].Job, Durable: flat{}.Past(s.vector), Healed: changed, Err: err})
+	p.deliver()
+}
+
+// move has both cover one transaction more, at a time, and tell each other so.
+func (p *healPair) move() {
+	p.t.Helper()
+	for _, s := range p.sides {
+		for w := range s.vector {
+			s.vector = crdt.Vector{w: s.vector[w] + 1}
+		}
+		p.step(s, Durable{"flat", flat{}.Past(s.vector)})
+	}
 	p.deliver()
 }
 

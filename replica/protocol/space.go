@@ -27,11 +27,12 @@ type space struct {
 	coming   []*job     // deltas that came whole and are not yet applied
 	nextAt   int64      // when pull has something to do, 0: never
 
-	proposed *session // whose digest is compared with ours
-	verified int64    // when one was proposed last
-	verifyAt int64    // when verify has something to do, 0: never
-	healAt   int64    // when to look at heals, 0: never
-	heldAt   int64    // when to look at what is held, 0: never
+	proposed   *session // whose digest is compared with ours
+	verified   int64    // when one that we proposed was compared last, 0: never, or before a heal
+	verifiedAs int      // the advances then
+	verifyAt   int64    // when verify has something to do, 0: never
+	healAt     int64    // when to look at heals, 0: never
+	heldAt     int64    // when to look at what is held, 0: never
 }
 
 func (m *Machine) space(name string) *space {

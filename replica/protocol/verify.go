@@ -8,9 +8,10 @@ import (
 
 // This file keeps the rules of verifying. Peers that cover the same must hold
 // the same: they compare digests of their states in the background. Who dialed
-// proposes, at most one vector at a time for a namespace, once an hour if it
-// changes; at one vector all peers are gone through, since its digest is known
-// then. Both take a snapshot when the proposal is made, or comes. As a link
+// proposes, at most one vector at a time for a namespace, and another one an
+// hour after one was compared; at one vector all peers are gone through, since
+// its digest is known then. A peer that passes, or does not answer, is asked
+// again later and later, and others go first. Both take a snapshot when the proposal is made, or comes. As a link
 // keeps order, the receiver is at the same vector then, unless it has written
 // something itself: then it passes, and there is another proposal later. Where
 // digests differ, heal.go goes on.
@@ -25,7 +26,8 @@ type verification struct {
 	theirs []byte
 	waits  *crdt.VectorHash // proposed while deltas are under way
 
-	notBefore int64 // when it may be verified after a heal
+	notBefore int64 // when it may be verified again, after a heal or a proposal that came to nothing
+	passes    int   // such proposals in a row; maxHealShift at most
 }
 
 // verifies reports whether the session is one that we propose on.
@@ -47,44 +49,61 @@ func (s *session) quiet() bool {
 func (m *Machine) mayVerify(s *session) {
 	sp := s.space
 	if sp.verifyAt == 0 && s.mayPropose() && s.quiet() {
-		sp.verifyAt = m.now + DigestDelayMillis
-		if sp.verified != 0 {
-			sp.verifyAt = max(sp.verifyAt, sp.verified+DigestEveryMillis)
-		}
+		sp.verifyAt = max(m.now+DigestDelayMillis, sp.verifyFrom())
 	}
 }
 
-// verify does what is due at verifyAt.
+// verifyFrom returns from when on a digest may be proposed at this vector.
+func (sp *space) verifyFrom() int64 {
+	if sp.verified == 0 || sp.advances == sp.verifiedAs {
+		return 0
+	}
+	return sp.verified + DigestEveryMillis
+}
+
+// verify does what is due at verifyAt. Of those that can be asked the one is
+// that was compared with the longest ago.
 func (m *Machine) verify(sp *space) {
+	if s := sp.proposed; s != nil {
+		m.giveUp(s)
+	}
 	sp.verifyAt = 0
-	if s := sp.proposed; s != nil { // nothing has come of it
-		m.endVerify(s)
-	}
-	due := false
+	var next *session
+	from := sp.verifyFrom()
 	for _, s := range sp.sessions {
-		if !s.mayPropose() {
-			continue
-		}
-		if at := s.verification.notBefore; at > m.now {
+		at := max(s.verification.notBefore, from)
+		switch {
+		case !s.mayPropose():
+		case at > m.now:
 			sp.verifyAt = earlier(sp.verifyAt, at)
-			continue
-		}
-		if due = true; s.quiet() {
-			m.propose(s)
-			return
+		case !s.quiet():
+			sp.verifyAt = earlier(sp.verifyAt, m.now+DigestRetryMillis)
+		case next == nil || s.verification.at < next.verification.at:
+			next = s
 		}
 	}
-	if due {
-		sp.verifyAt = earlier(sp.verifyAt, m.now+DigestRetryMillis)
+	if next != nil {
+		m.propose(next)
 	}
 }
 
 func (m *Machine) propose(s *session) {
 	sp, v := s.space, &s.verification
-	sp.proposed, sp.verified = s, m.now
-	sp.verifyAt = m.now + DigestTimeoutMillis
+	sp.proposed, sp.verifyAt = s, m.now+DigestTimeoutMillis
 	m.takeDigest(s, sp.normal.Hash())
 	m.tellDigest(s, stagePropose, v.hash, nil)
+}
+
+// giveUp ends a proposal of which nothing has come. Others are next, which need
+// no other digest while the vector is the same.
+func (m *Machine) giveUp(s *session) {
+	sp, v := s.space, &s.verification
+	m.endVerify(s)
+	v.notBefore = m.now + DigestDelayMillis<<v.passes
+	v.passes = min(v.passes+1, maxHealShift)
+	if sp.verifyAt = m.now; sp.advances != v.begun {
+		sp.verifyAt += DigestDelayMillis
+	}
 }
 
 // takeDigest has our digest taken.
@@ -131,8 +150,7 @@ func (m *Machine) onDigest(l *link, d digest) error {
 		}
 	case stagePass:
 		if s.space.proposed == s {
-			m.endVerify(s)
-			s.space.verifyAt = m.now + DigestDelayMillis
+			m.giveUp(s)
 		}
 	case stageHeal:
 		s.heal.asked = true
@@ -143,6 +161,9 @@ func (m *Machine) onDigest(l *link, d digest) error {
 		s.heal.asked = false
 		m.endHealOffer(s)
 	case stageAgain:
+		if s.space.proposed == s {
+			m.giveUp(s)
+		}
 		m.verifyAgain(s)
 	}
 	return nil
@@ -150,10 +171,10 @@ func (m *Machine) onDigest(l *link, d digest) error {
 
 // answerProposal takes our digest if we are at the vector that was proposed. If
 // not, deltas that came before may bring us there. While a difference stands we
-// pass: what there is to find was found.
+// pass, since what there is to find was found, and for a while after it.
 func (m *Machine) answerProposal(s *session) {
 	v, sp := &s.verification, s.space
-	stands := s.heal.stage != healNone
+	stands := s.heal.stage != healNone || v.notBefore > m.now
 	switch {
 	case v.waits == nil || sp.proposed == s:
 	case !stands && *v.waits == sp.normal.Hash():
@@ -191,21 +212,20 @@ func (m *Machine) digested(ev Digested) {
 }
 
 // compareDigests compares both, once they are known. Who proposed tells its own
-// only if they differ.
+// then.
 func (m *Machine) compareDigests(s *session) {
 	v, sp := &s.verification, s.space
 	if v.ours == nil || v.theirs == nil {
 		return
 	}
 	same, proposed := bytes.Equal(v.ours, v.theirs), sp.proposed == s
-	if !same && proposed {
-		m.tellDigest(s, stageSum, v.hash, v.ours)
-	}
-	v.at = v.begun + 1
-	m.endVerify(s)
+	v.at, v.passes = v.begun+1, 0
 	if proposed {
-		sp.verifyAt = m.now // others at the same vector
+		m.tellDigest(s, stageSum, v.hash, v.ours)
+		sp.verified, sp.verifiedAs = m.now, v.begun
+		sp.verifyAt = m.now // for others at the same vector
 	}
+	m.endVerify(s)
 	if same {
 		s.heal.rounds = 0
 	} else {
@@ -221,6 +241,6 @@ func (m *Machine) verifyAgain(s *session) {
 		s.space.verifyAt = 0
 	}
 	m.endVerify(s)
-	s.verification.at, s.space.verified = 0, 0
+	s.verification.at = 0
 	m.mayVerify(s)
 }
