@@ -313,7 +313,9 @@ func (b *book) failed(c *candidate, err error, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.trying = false
-	c.failure, c.failedAt = err, now
+	if kindOf(err) != benign {
+		c.failure, c.failedAt = err, now
+	}
 	c.breaker.fail(now, err, rand.Float64())
 	hopeless := c.hearsay() && c.breaker.failures >= hearsayTries
 	if hopeless || kindOf(err) == fault && c.breaker.faults > 1 || now.Sub(c.heard) > keepCandidates {

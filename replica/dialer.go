@@ -141,7 +141,7 @@ func (d *dialer) connect(ctx context.Context) {
 	d.breaker.try(now)
 	hedge := d.breaker.hedge(now)
 	d.mu.Unlock()
-	conn, err := reach(ctx, d.mesh.network, d.address, hedge, d.kick)
+	conn, err := reach(ctx, d.mesh.network, d.address, hedge, d.kick, d.linked)
 	if ctx.Err() != nil {
 		if err == nil {
 			_ = conn.Close(transport.CodeGoingAway, "")
@@ -152,11 +152,7 @@ func (d *dialer) connect(ctx context.Context) {
 		d.failed(err)
 		return
 	}
-	d.mu.Lock()
-	d.at, d.missed, d.failure = remoteOf(conn), false, nil
-	d.mu.Unlock()
-	d.mesh.metAt(d.address, conn.Peer().Node)
-	d.mesh.book.allow(conn.Peer().Node) // it is wanted at this address
+	d.meet(remoteOf(conn))
 	l := d.mesh.attach(ctx, conn)
 	if l == nil {
 		d.failed(errNotTaken)
@@ -164,6 +160,15 @@ func (d *dialer) connect(ctx context.Context) {
 	}
 	d.mesh.hold(l)
 	d.lost(l)
+}
+
+// meet takes note of who is at the address.
+func (d *dialer) meet(at remote) {
+	d.mu.Lock()
+	d.at, d.missed, d.failure = at, false, nil
+	d.mu.Unlock()
+	d.mesh.metAt(d.address, at.node)
+	d.mesh.book.allow(at.node) // it is wanted at this address
 }
 
 // errNotTaken says that this node did not want a link after all.
@@ -174,6 +179,10 @@ func (d *dialer) failed(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := time.Now()
+	if errors.Is(err, errLinked) {
+		d.breaker.fail(now, err, rand.Float64())
+		return
+	}
 	if d.failure == nil || d.failure.Error() != err.Error() {
 		d.mesh.log.Info("no link", "address", d.address, "cause", err)
 	}
@@ -232,12 +241,15 @@ func (m *mesh) waitToDial(ctx context.Context, d *dialer) bool {
 	defer timer.Stop()
 	for {
 		m.mu.Lock()
-		linked, stray := m.linked(d)
-		wait := m.offline || linked
+		l, stray := m.linkOf(d)
+		wait := m.offline || l != nil
 		changed := m.changed
 		m.mu.Unlock()
 		if !wait && !stray {
 			return ctx.Err() == nil
+		}
+		if l != nil && l.remote() != d.met() { // it dialed us
+			d.meet(l.remote())
 		}
 		select {
 		case <-changed:
@@ -251,23 +263,35 @@ func (m *mesh) waitToDial(ctx context.Context, d *dialer) bool {
 	}
 }
 
-// linked reports whether there is a link with whom d dials that is not in
-// doubt, or else whether the node that was there last has strayed. The caller holds mu.
-func (m *mesh) linked(d *dialer) (linked, stray bool) {
+// linked reports whether there is a link with whom d dials.
+func (d *dialer) linked() bool {
+	d.mesh.mu.Lock()
+	defer d.mesh.mu.Unlock()
+	l, _ := d.mesh.linkOf(d)
+	return l != nil
+}
+
+// linkOf returns the link with whom d dials, be it who was there last or who is
+// there, unless it is in doubt; or else nil and whether the node that was there
+// last has strayed. The caller holds mu.
+func (m *mesh) linkOf(d *dialer) (_ *link, stray bool) {
 	d.mu.Lock()
 	at, missed := d.at, d.missed
 	d.mu.Unlock()
 	for _, l := range m.links {
-		if l.peer != at.node || l.ctx.Err() != nil || l.doubted() {
-			continue
+		switch {
+		case !l.live():
+		case l.remote() == at, l.conn.RemoteAddr() == d.address:
+			return l, false
+		case l.peer == at.node:
+			stray = missed
 		}
-		if l.instance == at.instance || l.conn.RemoteAddr() == d.address {
-			return true, false
-		}
-		stray = missed
 	}
-	return false, stray
+	return nil, stray
 }
+
+// live reports whether a link is up, and not in doubt.
+func (l *link) live() bool { return l.ctx.Err() == nil && !l.doubted() }
 
 // doubted reports whether packets to the peer go unanswered.
 func (l *link) doubted() bool {

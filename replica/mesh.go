@@ -107,9 +107,6 @@ func (m *mesh) start(namespaces []*store.Namespace) {
 	m.running.Go(m.accept)
 	m.running.Go(m.learnRevocations)
 	m.running.Go(m.keepBook)
-	for range seekers {
-		m.running.Go(m.seek)
-	}
 }
 
 // close ends all links, and returns when nothing of the mesh runs any more.

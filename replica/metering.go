@@ -98,13 +98,12 @@ func (m *mesh) accountOf(conn transport.Link) *account {
 func (m *mesh) metAt(address string, node crdt.NodeID) {
 	m.mu.Lock()
 	a := m.accounts[address]
-	if a == nil || !a.meet(node) {
-		m.mu.Unlock()
-		return
-	}
-	m.classifyAll()
+	news := a != nil && a.meet(node)
+	m.classifyAll() // it may be another instance of a node that is at more addresses
 	m.mu.Unlock()
-	a.close(m.uptime(), m.wall())
+	if news {
+		a.close(m.uptime(), m.wall())
+	}
 }
 
 // classify gives a link the account of whom it is with. The caller holds mu.

@@ -121,6 +121,9 @@ func (d *DB) enterNetwork() error {
 	for _, address := range saved {
 		d.mesh.dial(address, OriginSaved)
 	}
+	for range seekers { // what is dialed anyway is not sought
+		d.mesh.running.Go(d.mesh.seek)
+	}
 	return nil
 }
 

@@ -29,16 +29,27 @@ type attempt struct {
 	err    error
 }
 
+// errLinked says that an attempt was given up, since whoever is at the address
+// dialed us meanwhile.
+var errLinked = fmt.Errorf("there is a link already: %w", transport.CodeDuplicate)
+
 // reach dials an address until somebody answers, or dialTimeout has passed. A
 // further attempt is begun after each hedge, and at once when kick says that
 // the network has changed; the eldest makes room. The first answer counts,
 // whatever it is.
-func reach(ctx context.Context, network transport.Network, address string, hedge time.Duration, kick <-chan struct{}) (transport.Link, error) {
+//
+// Once linked says that there is a link with who is there, none is begun, since
+// that would take its place in the middle of what goes over it; and a second
+// later there is no answer on its way any more, and the rest is given up.
+func reach(ctx context.Context, network transport.Network, address string, hedge time.Duration, kick <-chan struct{}, linked func() bool) (transport.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	outcomes := make(chan attempt)
 	var running []context.CancelFunc // of the attempts, the eldest first; nil: it has ended
 	begin := func() {
+		if len(running) > 0 && linked() {
+			return
+		}
 		if len(running) >= maxAttempts {
 			if end := running[len(running)-maxAttempts]; end != nil {
 				end()
@@ -60,9 +71,10 @@ func reach(ctx context.Context, network transport.Network, address string, hedge
 		}()
 	}
 	begin()
-	ticks := time.NewTicker(hedge)
+	ticks, looks := time.NewTicker(hedge), time.NewTicker(firstHedge)
 	defer ticks.Stop()
-	ended := 0
+	defer looks.Stop()
+	ended, was := 0, false
 	last := fmt.Errorf("dial %s: %w", address, transport.ErrUnreachable)
 	for {
 		select {
@@ -81,6 +93,12 @@ func reach(ctx context.Context, network transport.Network, address string, hedge
 			begin()
 		case <-kick:
 			begin()
+		case <-looks.C:
+			is := linked()
+			if is && was {
+				return nil, errLinked
+			}
+			was = is
 		case <-ctx.Done():
 			return nil, last
 		}

@@ -79,7 +79,7 @@ func (m *mesh) rest(changed <-chan struct{}, wait time.Duration) {
 func (m *mesh) lacking() (suits func(*candidate) bool, links int) {
 	nodes, addresses := map[crdt.NodeID]bool{}, map[string]bool{}
 	for _, l := range m.links {
-		if l.ctx.Err() == nil && !l.doubted() {
+		if l.live() {
 			nodes[l.peer], addresses[l.conn.RemoteAddr()] = true, true
 		}
 	}
@@ -92,7 +92,7 @@ func (m *mesh) lacking() (suits func(*candidate) bool, links int) {
 
 // try dials a candidate.
 func (m *mesh) try(c *candidate) {
-	conn, err := reach(m.ctx, m.network, c.address, firstHedge, nil)
+	conn, err := reach(m.ctx, m.network, c.address, firstHedge, nil, func() bool { return m.linkedTo(c.address) })
 	if err == nil && m.book.unwanted(conn.Peer().Node) {
 		_ = conn.Close(transport.CodeRemoved, "")
 		err = transport.CodeRemoved
@@ -113,6 +113,20 @@ func (m *mesh) try(c *candidate) {
 		<-l.done
 		m.book.ended(c, l.cause, time.Since(l.since), time.Now())
 	})
+}
+
+// linkedTo reports whether there is a link with who is said to be at an address,
+// or with who is there.
+func (m *mesh) linkedTo(address string) bool {
+	node := m.book.at(address)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.links {
+		if l.live() && (l.peer == node || l.conn.RemoteAddr() == address) {
+			return true
+		}
+	}
+	return false
 }
 
 // discover has Options.Discovery find candidates, until the mesh closes.
