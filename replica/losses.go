@@ -23,9 +23,10 @@ type Loss struct {
 	Noticed time.Time
 }
 
-// maxLosses bounds the writers that are remembered for a namespace: more than
-// a directory is ever copied, and a peer that lies fills no memory.
-const maxLosses = 64
+// maxLostWriters bounds the writers of which losses are remembered for a
+// namespace: more than a directory is ever copied, and a peer that lies fills no
+// memory.
+const maxLostWriters = 64
 
 // losses are those since Open, by namespace. Safe for concurrent use.
 type losses struct {
@@ -47,7 +48,7 @@ func (l *losses) add(namespace string, own *crdt.Past, entries []crdt.Dot, now t
 		switch {
 		case found:
 			known[at].Peers = max(known[at].Peers, d.Seq)
-		case len(known) < maxLosses:
+		case len(known) < maxLostWriters:
 			known = slices.Insert(known, at, Loss{Writer: d.Writer, Had: own.Seq(d.Writer), Peers: d.Seq, Noticed: now})
 		}
 	}

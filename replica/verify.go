@@ -218,6 +218,10 @@ func (a *applier) healed(h *heal, e *protocol.Reconcile) {
 	m.notices.add(Notice{Kind: NoticeHealed, Namespace: a.store.Name(), Node: l.peer, Text: text})
 }
 
+// maxDiverged bounds the peers that are remembered to differ in a namespace:
+// more than an operator looks into, and a fleet that lies fills no memory.
+const maxDiverged = 64
+
 // divergences are the peers with which a namespace was found to differ, and
 // not found to agree since. Safe for concurrent use.
 type divergences struct {
@@ -232,7 +236,7 @@ func (d *divergences) note(namespace string, peer crdt.NodeID, differs bool) {
 		d.all = map[string][]crdt.NodeID{}
 	}
 	known := slices.DeleteFunc(d.all[namespace], func(n crdt.NodeID) bool { return n == peer })
-	if differs && len(known) < maxLosses {
+	if differs && len(known) < maxDiverged {
 		known = append(known, peer)
 	}
 	d.all[namespace] = known

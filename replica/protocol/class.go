@@ -8,7 +8,7 @@ type Priority int8
 
 // The priorities.
 const (
-	// PriorityBulk is for what can wait: logs, artifacts, history.
+	// PriorityBulk is for what can wait: logs, history.
 	PriorityBulk Priority = -1
 	// PriorityNormal is for features and counters.
 	PriorityNormal Priority = 0

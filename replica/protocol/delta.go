@@ -38,29 +38,47 @@ type deltaHead struct {
 const deltaFields = 5
 
 // appendDeltaHead returns a message up to the table, with room for size bytes
-// more. A nil diff is that of a frame that is not the last.
-func appendDeltaHead(size int, number, epoch uint64, diff, floor, brings []crdt.Dot) []byte {
+// more; end is nil in a frame that is not the last.
+func appendDeltaHead(size int, number, epoch uint64, end *deltaEnd) []byte {
+	if end == nil {
+		b := newMessage(64+size, deltaFields, codeDelta)
+		return crdt.AppendNil(crdt.AppendUint(crdt.AppendUint(b, number), epoch))
+	}
 	fields := deltaFields
 	switch {
-	case len(brings) > 0:
+	case len(end.brings) > 0:
 		fields += 2
-	case len(floor) > 0:
+	case len(end.floor) > 0:
 		fields++
 	}
-	b := newMessage(64+size, fields, codeDelta)
+	b := newMessage(64+size+end.bytes(), fields, codeDelta)
 	b = crdt.AppendUint(b, number)
 	b = crdt.AppendUint(b, epoch)
-	if diff == nil {
-		return crdt.AppendNil(b)
-	}
-	b = appendEntries(b, diff)
+	b = appendEntries(b, end.diff)
 	if fields > deltaFields {
-		b = appendEntries(b, floor)
+		b = appendEntries(b, end.floor)
 	}
-	if len(brings) > 0 {
-		b = appendEntries(b, brings)
+	if len(end.brings) > 0 {
+		b = appendEntries(b, end.brings)
 	}
 	return b
+}
+
+// deltaEnd is what the last frame of a delta tells beside its records.
+type deltaEnd struct{ diff, floor, brings []crdt.Dot }
+
+// endOf returns the end of the delta of b, of a snapshot with that vector and
+// floor.
+func endOf(b *Build, brings, to, floor crdt.Vector) *deltaEnd {
+	return &deltaEnd{b.Told.Behind(to), b.FloorTold.Behind(floor), brings.Entries()}
+}
+
+func (e *deltaEnd) bytes() int { return (len(e.diff) + len(e.floor) + len(e.brings)) * entryBytes }
+
+// follows reports whether the end has to go in a frame of its own, behind one
+// with so many bytes of records.
+func (e *deltaEnd) follows(records, target int) bool {
+	return records > 0 && records+e.bytes() > target
 }
 
 // readDeltaHead reads up to the table; DeltaDecoder reads the rest.

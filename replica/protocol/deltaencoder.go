@@ -10,25 +10,22 @@ import (
 // TargetFrameBytes; a record that is larger is split into entries of the same
 // key with some of its events each. Not safe for concurrent use.
 type DeltaEncoder struct {
-	number, epoch uint64
-	told, floored crdt.Vector
-	brings        crdt.Vector
-	send          func(Frame) error
-	blockEncoder  // of the frame being filled
+	build        Build
+	brings       crdt.Vector
+	send         func(Frame) error
+	blockEncoder // of the frame being filled
 }
 
 // NewDeltaEncoder returns an encoder of the delta of b. It hands each frame to
 // send, whose error ends the encoding.
 func NewDeltaEncoder(b Build, send func(Frame) error) *DeltaEncoder {
-	return &DeltaEncoder{
-		number: b.Number, epoch: b.Epoch, told: b.Told, floored: b.FloorTold, send: send, blockEncoder: newBlockEncoder(),
-	}
+	return &DeltaEncoder{build: b, send: send, blockEncoder: newBlockEncoder()}
 }
 
 // Add adds a record, which must have changed since the Build's From: each key
 // once. It keeps nothing of e.
 func (d *DeltaEncoder) Add(e crdt.Entry) error {
-	return d.add(e, func() error { return d.flush(nil, nil) })
+	return d.add(e, func() error { return d.flush(nil) })
 }
 
 // Bring says that the delta brings only what these writers wrote, from these
@@ -39,33 +36,25 @@ func (d *DeltaEncoder) Bring(brings crdt.Vector) { d.brings = brings }
 // to, with the snapshot's floor, both in normal form. The floor must be told
 // in steps of MaxEntriesPerFrame at most.
 func (d *DeltaEncoder) Finish(to, floor crdt.Vector) error {
-	diff, news := d.told.Behind(to), d.floored.Behind(floor)
-	if len(news) > MaxEntriesPerFrame {
-		return fmt.Errorf("%d new entries of a floor where at most %d are allowed", len(news), MaxEntriesPerFrame)
+	end := endOf(&d.build, d.brings, to, floor)
+	if n := len(end.floor); n > MaxEntriesPerFrame {
+		return fmt.Errorf("%d new entries of a floor where at most %d are allowed", n, MaxEntriesPerFrame)
 	}
-	for len(diff) > MaxEntriesPerFrame {
-		if err := d.send(encodeHave(d.number, diff[:MaxEntriesPerFrame])); err != nil {
+	for len(end.diff) > MaxEntriesPerFrame {
+		if err := d.send(encodeHave(d.build.Number, end.diff[:MaxEntriesPerFrame])); err != nil {
 			return err
 		}
-		diff = diff[MaxEntriesPerFrame:]
+		end.diff = end.diff[MaxEntriesPerFrame:]
 	}
-	if d.count > 0 && len(d.records)+(len(diff)+len(news)+len(d.brings))*entryBytes > d.target {
-		if err := d.flush(nil, nil); err != nil {
+	if end.follows(len(d.records), d.target) {
+		if err := d.flush(nil); err != nil {
 			return err
 		}
 	}
-	if diff == nil {
-		diff = []crdt.Dot{}
-	}
-	return d.flush(diff, news)
+	return d.flush(end)
 }
 
-// flush sends the frame being filled; a diff that is not nil makes it the last.
-func (d *DeltaEncoder) flush(diff, floor []crdt.Dot) error {
-	var brings []crdt.Dot
-	if diff != nil {
-		brings = d.brings.Entries()
-	}
-	b := appendDeltaHead((len(diff)+len(floor)+len(brings))*entryBytes+d.size(), d.number, d.epoch, diff, floor, brings)
-	return d.send(Frame{d.appendTo(b)})
+// flush sends the frame being filled; an end makes it the last.
+func (d *DeltaEncoder) flush(end *deltaEnd) error {
+	return d.send(Frame{d.appendTo(appendDeltaHead(d.size(), d.build.Number, d.build.Epoch, end))})
 }

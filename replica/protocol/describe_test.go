@@ -78,7 +78,7 @@ func (na namer) whereabouts(all []Whereabouts) string {
 }
 
 func (na namer) spares(b Build) string {
-	if !b.Spares {
+	if !b.OwnOnly {
 		return ""
 	}
 	return " spares=" + na.nodes(b.Spared)

@@ -38,7 +38,7 @@ type Introduce struct {
 //  2. queues Writers frames with the records of the writers that the snapshot
 //     covers since From, and that are not in Introduced (Unintroduced);
 //  3. queues the Delta frames (NewDeltaEncoder) of the records that changed
-//     since From (or since what Base says, if Spares is set), the last with the
+//     since From (or since what Base says, if OwnOnly is set), the last with the
 //     snapshot's vector in normal form;
 //  4. posts Built.
 //
@@ -67,12 +67,12 @@ type Build struct {
 	Reconciles bool
 	// FloorTold is what of our floor earlier deltas told, in no special form.
 	FloorTold crdt.Vector
-	// Spares says that the delta is to hold what Node, which is this node,
+	// OwnOnly says that the delta is to hold what Node, which is this node,
 	// wrote, and nothing else, for a peer that gets what Spared nodes write
 	// from them. Base says what to do then. Spared is ordered.
-	Spares bool
-	Node   crdt.NodeID
-	Spared []crdt.NodeID
+	OwnOnly bool
+	Node    crdt.NodeID
+	Spared  []crdt.NodeID
 }
 
 // Base returns what the delta of a snapshot is built from, in the place of
@@ -83,7 +83,7 @@ type Build struct {
 // In place of From the base is all that others wrote, and From of what Node
 // did. Parents are of one node, so that is closed as both are.
 func (b *Build) Base(past *crdt.Past, floor crdt.Vector) (base *crdt.Past, brings crdt.Vector, ok bool) {
-	if !b.Spares {
+	if !b.OwnOnly {
 		return b.From, nil, true
 	}
 	brings = crdt.Vector{}

@@ -52,33 +52,29 @@ func FitsFrame(brings, to, floor crdt.Vector) bool {
 // Finish says: each in two parts, of which the second belongs to the encoding
 // and is not to be modified.
 func (e *Encoding) Frames(b Build, brings, to, floor crdt.Vector) iter.Seq2[Frame, []byte] {
-	diff, news, parts := b.Told.Behind(to), b.FloorTold.Behind(floor), brings.Entries()
-	if diff == nil {
-		diff = []crdt.Dot{}
-	}
-	size := (len(diff) + len(news) + len(parts)) * entryBytes
-	more := func() Frame { return Frame{appendDeltaHead(0, b.Number, b.Epoch, nil, nil, nil)} }
+	end := endOf(&b, brings, to, floor)
+	head := func(end *deltaEnd) Frame { return Frame{appendDeltaHead(0, b.Number, b.Epoch, end)} }
 	return func(yield func(Frame, []byte) bool) {
 		last := len(e.blocks) - 1
 		for _, block := range e.blocks[:last] {
-			if !yield(more(), block) {
+			if !yield(head(nil), block) {
 				return
 			}
 		}
-		end := e.blocks[last]
-		if e.last > 0 && e.last+size > e.part.target {
-			if !yield(more(), end) {
+		block := e.blocks[last]
+		if end.follows(e.last, e.part.target) {
+			if !yield(head(nil), block) {
 				return
 			}
-			end = emptyBlock
+			block = emptyBlock
 		}
-		yield(Frame{appendDeltaHead(size, b.Number, b.Epoch, diff, news, parts)}, end)
+		yield(head(end), block)
 	}
 }
 
 // SameRecords reports whether the deltas of both have the same records, if they
 // are of one snapshot.
 func (b *Build) SameRecords(o *Build) bool {
-	return b.Namespace == o.Namespace && b.Reconciles == o.Reconciles && b.Spares == o.Spares &&
+	return b.Namespace == o.Namespace && b.Reconciles == o.Reconciles && b.OwnOnly == o.OwnOnly &&
 		slices.Equal(b.Spared, o.Spared) && b.From.Equal(o.From)
 }

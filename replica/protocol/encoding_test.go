@@ -26,10 +26,10 @@ func TestASharedDeltaHasTheBytesOfItsOwn(t *testing.T) {
 		for i, b := range []Build{
 			{Number: 3, Epoch: 4, Told: crdt.Vector{sampleWriter(1): 7}},
 			{Number: 300, Epoch: 1, FloorTold: floor},
-			{Number: 1, Told: to, Spares: true},
+			{Number: 1, Told: to, OwnOnly: true},
 		} {
 			var brings crdt.Vector
-			if b.Spares {
+			if b.OwnOnly {
 				brings = crdt.Vector{sampleWriter(1): 7}
 			}
 			var want, got []byte
@@ -64,7 +64,7 @@ func TestBuildsOfTheSameRecords(t *testing.T) {
 	for i, b := range []Build{
 		{Namespace: other, From: ns.Past(sampleVector())},
 		{Namespace: ns, From: ns.Past(crdt.Vector{sampleWriter(1): 7})},
-		{Namespace: ns, From: ns.Past(sampleVector()), Spares: true},
+		{Namespace: ns, From: ns.Past(sampleVector()), OwnOnly: true},
 		{Namespace: ns, From: ns.Past(sampleVector()), Reconciles: true},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {

@@ -85,8 +85,9 @@ type Prioritized struct {
 	Priority  Priority
 }
 
-// Opened says that a namespace is here, and what is durable of it. It comes at the start for each namespace that exists (before any
-// LinkUp, so that Hello names them), and for each that is created later.
+// Opened says that a namespace is here, and what is durable of it. It comes at
+// the start for each namespace that exists (before any LinkUp, so that Hello
+// names them), and for each that is created later.
 type Opened struct {
 	Namespace Namespace
 	Durable   *crdt.Past

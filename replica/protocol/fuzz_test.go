@@ -83,12 +83,12 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 		return Frame{append(b, r.Rest()...)}
 	case codeDelta:
 		d := readDeltaHead(r, fields)
-		var diff []crdt.Dot
+		var end *deltaEnd
 		if d.last {
-			diff = append([]crdt.Dot{}, d.diff.Entries()...)
+			end = &deltaEnd{d.diff.Entries(), d.floor.Entries(), d.brings.Entries()}
 		}
 		rest := r.Rest()
-		b := appendDeltaHead(0, d.number, d.epoch, diff, d.floor.Entries(), d.brings.Entries())
+		b := appendDeltaHead(0, d.number, d.epoch, end)
 		return Frame{append(b, rest...)}
 	}
 	return f

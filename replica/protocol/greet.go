@@ -129,7 +129,7 @@ func (m *Machine) onGone(l *link, g gone) error {
 	s.told, s.floorTold, s.owes.refusal = nil, nil, 0
 	s.theirs, s.floor, s.missing, s.known, s.knownLent = nil, nil, nil, nil, false
 	s.generation++
-	s.introduced, s.spares, s.live, s.wanted, s.refusals = nil, nil, false, false, 0
+	s.introduced, s.toSpare, s.live, s.wanted, s.refusals = nil, nil, false, false, 0
 	s.wantAt = 0
 	m.pull(s.space)
 	return nil

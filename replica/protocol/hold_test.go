@@ -49,12 +49,12 @@ func (h *holder) on(id LinkID) *session { return h.byID[id].byName["flat"] }
 // more receives a frame of a delta that goes on, and last one that ends it.
 func (h *holder) more(now int64, id LinkID) {
 	h.t.Helper()
-	h.receive(now, id, Frame{append(appendDeltaHead(0, 1, h.on(id).recvEpoch, nil, nil, nil), emptyBlock...)})
+	h.receive(now, id, Frame{append(appendDeltaHead(0, 1, h.on(id).recvEpoch, nil), emptyBlock...)})
 }
 
 func (h *holder) last(now int64, id LinkID, to, brings crdt.Vector) []Effect {
 	h.t.Helper()
-	head := appendDeltaHead(0, 1, h.on(id).recvEpoch, to.Entries(), nil, brings.Entries())
+	head := appendDeltaHead(0, 1, h.on(id).recvEpoch, &deltaEnd{to.Entries(), nil, brings.Entries()})
 	return h.receive(now, id, Frame{append(head, emptyBlock...)})
 }
 

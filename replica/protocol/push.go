@@ -15,11 +15,11 @@ import (
 // mayPush reports whether the peer, if it asked to be spared, lacks nothing but
 // what this node wrote and what comes to it from others.
 func (m *Machine) mayPush(s *session) bool {
-	if s.spares == nil {
+	if s.toSpare == nil {
 		return true
 	}
 	for _, e := range s.known.Behind(s.space.own) {
-		if n, ok := s.space.ns.NodeOf(e.Writer); !ok || n != m.node && !s.spares.has(n) {
+		if n, ok := s.space.ns.NodeOf(e.Writer); !ok || n != m.node && !s.toSpare.has(n) {
 			return false
 		}
 	}
@@ -35,7 +35,7 @@ func (m *Machine) onSpare(l *link, sp spare) error {
 	if s == nil || sp.epoch != s.sendEpoch {
 		return err
 	}
-	if s.spares = s.spares.with(sp.nodes); len(s.spares.nodes) > MaxSpared {
+	if s.toSpare = s.toSpare.with(sp.nodes); len(s.toSpare.nodes) > MaxSpared {
 		return faultf(CodeLimit, "more than %d nodes to spare", MaxSpared)
 	}
 	m.tend(s)
@@ -54,8 +54,8 @@ func (m *Machine) build(s *session) {
 		From: s.known, Told: s.told, Introduced: s.introduced,
 		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold,
 	}
-	if !s.wanted && s.spares != nil {
-		b.Spares, b.Node, b.Spared = true, m.node, s.spares.nodes
+	if !s.wanted && s.toSpare != nil {
+		b.OwnOnly, b.Node, b.Spared = true, m.node, s.toSpare.nodes
 	}
 	s.building, s.wanted, s.knownLent = j, false, true
 	m.endOffer(s)

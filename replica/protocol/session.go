@@ -21,7 +21,7 @@ type session struct {
 	greeting  crdt.VectorHash // its hash
 	told      crdt.Vector     // what our frames add up to over there; nil: nothing
 	recvEpoch uint64          // what a delta to us must name
-	asked     *spares         // what it was asked to spare us, in this epoch; nil: nothing
+	asked     *spared         // whom it was asked to spare us, in this epoch; nil: it was not asked
 	floorTold crdt.Vector     // of our floor, with deltas
 	owes      struct {
 		vector  bool   // the peer has nothing that we told
@@ -45,7 +45,7 @@ type session struct {
 	refusals   int             // in a row
 	ahead      bool            // it was reported to know more of us than we do
 	lost       bool            // records that it sent may not have been kept
-	spares     *spares         // it asked to be spared; nil: it did not
+	toSpare    *spared         // whom it asked to be spared; nil: it did not ask
 
 	// What the executor does.
 

@@ -53,16 +53,16 @@ func readSpare(r *crdt.Reader, fields int) (s spare) {
 	return s
 }
 
-// spares are the nodes of the Spares of one epoch.
-type spares struct{ nodes []crdt.NodeID } // ordered; replaced, never changed
+// spared are the nodes that the Spare messages of one epoch name.
+type spared struct{ nodes []crdt.NodeID } // ordered; replaced, never changed
 
-func (sp *spares) has(n crdt.NodeID) bool {
+func (sp *spared) has(n crdt.NodeID) bool {
 	return sp != nil && hasNode(sp.nodes, n)
 }
 
 // with returns sp with nodes added.
-func (sp *spares) with(nodes []crdt.NodeID) *spares {
-	all := &spares{}
+func (sp *spared) with(nodes []crdt.NodeID) *spared {
+	all := &spared{}
 	if sp != nil {
 		all.nodes = sp.nodes
 	}

@@ -205,7 +205,7 @@ func (m *Machine) replaceTheirs(s *session, theirs crdt.Vector) {
 	s.generation++
 	s.theirs, s.missing = theirs, crdt.Vector{}
 	s.known, s.knownLent = s.space.ns.Past(theirs), false
-	s.introduced, s.spares, s.live, s.wanted = nil, nil, false, false
+	s.introduced, s.toSpare, s.live, s.wanted = nil, nil, false, false
 	s.space.others.Join(s.known)
 	m.noteMissing(s, s.known)
 }
