@@ -59,8 +59,10 @@ func Restore(ctx context.Context, dir string, in io.Reader, o Options) (err erro
 	if err := s.fill(ctx, backup); err != nil {
 		return err
 	}
-	if err := s.Check(ctx); err != nil {
+	if err := s.Check(ctx); errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("%w: %w", ErrBackup, err)
+	} else if err != nil {
+		return err
 	}
 	return writeFormat(fsys, dir, stateReady)
 }

@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,6 +39,35 @@ func TestAPowerCutLeavesNoHalfRestore(t *testing.T) {
 	if whole == 0 {
 		t.Error("no cut left a whole store: the last fsync is not the last mutation")
 	}
+}
+
+// ending calls ended at the end of what it reads.
+type ending struct {
+	io.Reader
+	ended func()
+}
+
+func (e ending) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		e.ended()
+	}
+	return n, err
+}
+
+// What keeps a whole backup from being checked is not its fault.
+func TestARestoreThatIsCutOffDoesNotBlameTheBackup(t *testing.T) {
+	s, err := Open("db", repairOptions(filledNode(t), 1))
+	ok(t, err)
+	var b bytes.Buffer
+	ok(t, errors.Join(s.Backup(t.Context(), &b, nil), s.Close()))
+	ctx, cancel := context.WithCancel(t.Context())
+	o := Options{FS: vfs.NewMem()}
+	err = Restore(ctx, "db", ending{bytes.NewReader(b.Bytes()), cancel}, o)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrBackup) {
+		t.Errorf("cut off behind the backup's end: %v", err)
+	}
+	ok(t, Restore(t.Context(), "db", &b, o))
 }
 
 // checkRestored returns 1 if the store is whole.
