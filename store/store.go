@@ -213,22 +213,12 @@ func (s *Store) create(name string) error {
 // with ErrNoNamespace from then on; snapshots that are open stay as they are.
 // This run's writer ends there: made again, the namespace has another one.
 func (s *Store) Drop(name string) error {
-	s.mu.Lock()
+	if err := s.retire(name); err != nil {
+		return err
+	}
 	defer s.mu.Unlock()
-	number, ok := s.catalog[name]
-	switch {
-	case s.closed:
-		return ErrClosed
-	case !ok:
-		return fmt.Errorf("%w: %q", ErrNoNamespace, name)
-	}
-	if err := s.engine.open(); err != nil {
-		return fmt.Errorf("drop namespace %q: %w", name, err)
-	}
-	if ns := s.open[name]; ns != nil {
-		ns.retire(fmt.Errorf("%w: %q was dropped", ErrNoNamespace, name))
-		delete(s.open, name)
-	}
+	number := s.catalog[name]
+	delete(s.open, name)
 	lower, upper := namespaceRange(number)
 	waiting, end := pendingRange(number)
 	err := s.commit(s.engine.free, func(b *pebble.Batch) error {
@@ -238,6 +228,40 @@ func (s *Store) Drop(name string) error {
 		return fmt.Errorf("drop namespace %q: %w", name, err)
 	}
 	delete(s.catalog, name)
+	return nil
+}
+
+// retire retires a namespace that is to be dropped, and returns with mu held,
+// unless there is an error. What it waits for may itself wait for mu.
+func (s *Store) retire(name string) error {
+	var retired *Namespace
+	for {
+		s.mu.Lock()
+		if err := s.mayDrop(name); err != nil {
+			s.mu.Unlock()
+			return err
+		}
+		ns := s.open[name]
+		if ns == nil || ns == retired {
+			return nil
+		}
+		s.mu.Unlock()
+		ns.retire(fmt.Errorf("%w: %q was dropped", ErrNoNamespace, name))
+		retired = ns
+	}
+}
+
+// mayDrop returns why a namespace cannot be dropped. The caller holds mu.
+func (s *Store) mayDrop(name string) error {
+	if s.closed {
+		return ErrClosed
+	}
+	if _, ok := s.catalog[name]; !ok {
+		return fmt.Errorf("%w: %q", ErrNoNamespace, name)
+	}
+	if err := s.engine.open(); err != nil {
+		return fmt.Errorf("drop namespace %q: %w", name, err)
+	}
 	return nil
 }
 
