@@ -135,7 +135,10 @@ func (a *applier) endCompare(err error) {
 	} else {
 		a.mesh.log.Warn("a reconciliation failed", "namespace", a.store.Name(), "error", err)
 	}
-	a.mesh.inbox.post(done)
+	a.mesh.inbox.ask(func() {
+		delete(a.mesh.digests, a.store) // it is of what was here before
+		a.mesh.step(done)
+	})
 }
 
 // pauseRejoin ends a comparison that broke off, and keeps what is staged.

@@ -200,7 +200,7 @@ func (a *applier) healFound() error {
 	h := a.rejoin.heal
 	changed, err := a.store.Heal(h.found, a.rejoin.begun.Vector)
 	h.found, h.changed = nil, h.changed+changed
-	if changed > 0 { // before the machine hears that it is done
+	if changed > 0 { // also if it breaks off, and the machine hears no more of it
 		a.mesh.inbox.ask(func() { delete(a.mesh.digests, a.store) })
 	}
 	return err

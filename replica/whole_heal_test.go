@@ -136,3 +136,34 @@ func TestPeersShareTheChecksOfTheStore(t *testing.T) {
 		}
 	})
 }
+
+// A digest that is remembered is of what was here before a reconciliation.
+func TestAReconciliationForgetsTheDigest(t *testing.T) {
+	inBubble(t, 3, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+		for _, n := range f.nodes {
+			n.collects(time.Hour)
+			n.namespace("edge")
+		}
+		away := f.nodes[2]
+		away.put("old", 0, 100)
+		f.converge("edge")
+		f.net.Cut(away.address, f.nodes[0].address)
+		f.net.Cut(away.address, f.nodes[1].address)
+		f.nodes[0].remove(0, 50)
+		f.pass(4 * time.Hour)
+		if len(f.nodes[0].namespace("edge").store.Floor()) == 0 {
+			t.Fatal("nothing was collected")
+		}
+		m, ns := away.db.mesh, away.namespace("edge").store
+		m.inbox.ask(func() { m.digests[ns] = &digestRun{known: true} })
+		f.net.Heal(away.address, f.nodes[0].address)
+		f.net.Heal(away.address, f.nodes[1].address)
+		f.converge("edge")
+		away.holds("", 0, 50)
+		kept := make(chan *digestRun, 1)
+		m.inbox.ask(func() { kept <- m.digests[ns] })
+		if at := <-kept; at != nil {
+			t.Errorf("it is still %+v", at)
+		}
+	})
+}
