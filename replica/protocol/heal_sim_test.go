@@ -37,6 +37,7 @@ type healSide struct {
 	cancelled       []JobID
 	ended           []EndServe
 	builds          []Build
+	serves          []Serve
 }
 
 // newHealPair returns two machines that have met; the first has dialed. If they
@@ -107,6 +108,8 @@ func (p *healPair) execute(s *healSide, e Effect) {
 		s.ended = append(s.ended, e)
 	case Build:
 		s.builds = append(s.builds, e)
+	case Serve:
+		s.serves = append(s.serves, e)
 	case Close:
 		p.t.Fatalf("%+v", e)
 	}

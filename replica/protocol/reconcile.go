@@ -1,5 +1,11 @@
 package protocol
 
+import (
+	"errors"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
 // This file keeps the rules of reconciling. Who asks for a delta and is below
 // the floor of the peer gets a Source instead. It compares the snapshot that
 // is offered with its own, by compares and answers in turn, takes what differs
@@ -47,6 +53,8 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 		return err
 	case s.answering != nil:
 		return faultf(CodeProtocol, "a compare before the answer to the last one")
+	case c.run != 0 && c.run < s.source && c.run != s.heal.serves:
+		return nil // a later offer is on its way
 	case c.run == 0 || c.run != s.source && c.run != s.heal.serves:
 		s.wanted = true // the offer is gone; there will be another
 		m.tend(s)
@@ -76,6 +84,8 @@ func (m *Machine) reconciling(l *link, number uint64) (*session, error) {
 // before it is level again.
 func (m *Machine) offered(s *session, ev Built) {
 	s.offered, s.source, s.live = s.space.ns.Past(ev.To), uint64(ev.Job), false
+	s.wanted = false // whoever asked meanwhile gets this
+
 	m.advance(s.space, s.offered) // the snapshot was durable
 	m.tendAll(s.space)
 }
@@ -130,16 +140,25 @@ func (m *Machine) reconciled(ev Reconciled) {
 	}
 	if ev.Err != nil {
 		m.endFetch(s, false)
-		if code, bad := hostile(ev.Err); bad {
-			m.close(s.link, code, ev.Err.Error())
-			return
-		}
-		m.pull(s.space)
+		m.uncompared(s, ev.Err)
 		return
 	}
 	m.advance(s.space, ev.Durable)
 	m.endFetch(s, true)
 	m.tendAll(s.space)
+}
+
+// uncompared does what the failure of a reconciliation asks for. Records of
+// writers that could not be kept are sent again only to who refuses.
+func (m *Machine) uncompared(s *session, err error) {
+	switch code, bad := hostile(err); {
+	case bad:
+		m.close(s.link, code, err.Error())
+	case errors.Is(err, crdt.ErrUnknownWriter):
+		m.refuse(s, reasonUnknownWriter)
+	default:
+		m.pull(s.space)
+	}
 }
 
 // cancelCompare gives up a reconciliation.

@@ -1,0 +1,67 @@
+package protocol
+
+import (
+	"testing"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// Each of two offers that are on their way at a time is answered by a compare.
+// Only that of the later counts: else each makes another offer, for ever.
+func TestOnlyTheLastOfferIsCompared(t *testing.T) {
+	p := newHealPair(t, false)
+	mine, peer := p.sides[0], p.sides[1]
+	offered := func() uint64 {
+		b := mine.builds[len(mine.builds)-1]
+		p.step(mine, Built{Job: b.Job, To: manyEntries(0, 2), Offered: true}) // which the peer lacks
+		return uint64(b.Job)
+	}
+	peer.send((&want{1}).encode())
+	p.deliver()
+	first := offered()
+	peer.send((&want{1}).encode()) // it took too long
+	p.deliver()
+	peer.send((&want{1}).encode()) // comes during the Build, and gets its offer
+	p.deliver()
+	second := offered()
+	if len(mine.builds) != 2 {
+		t.Fatalf("%d builds, want 2: whoever asks during one gets what it offers", len(mine.builds))
+	}
+	peer.send(encodeCompare(1, first, nil))
+	p.deliver()
+	if len(mine.builds) != 2 || len(mine.serves) != 0 {
+		t.Fatalf("%d builds and %d answers after a compare with the first offer", len(mine.builds), len(mine.serves))
+	}
+	peer.send(encodeCompare(1, second, nil))
+	p.deliver()
+	if len(mine.serves) != 1 || mine.serves[0].Run != second {
+		t.Errorf("answers %+v, want one of run %d", mine.serves, second)
+	}
+}
+
+// A comparison that fails for want of writer records, which could not be kept
+// when they came, is refused, so that they are sent again.
+func TestAComparisonWithoutWritersIsRefused(t *testing.T) {
+	p := newHealPair(t, false)
+	mine, peer := p.sides[0], p.sides[1]
+	peer.send(encodeHave(1, manyEntries(1, 1).Entries()))
+	p.deliver()
+	p.pass(FetchDelayMillis)
+	if len(peer.builds) != 1 {
+		t.Fatalf("%d builds at the peer", len(peer.builds))
+	}
+	b := peer.builds[0]
+	to := manyEntries(0, 2)
+	peer.send(EncodeSource(b, to, nil))
+	p.step(peer, Built{Job: b.Job, To: to, Offered: true})
+	p.deliver()
+	if len(mine.reconciles) != 1 {
+		t.Fatalf("%d comparisons", len(mine.reconciles))
+	}
+	epoch := p.session(1).sendEpoch
+	p.step(mine, Reconciled{Job: mine.reconciles[0].Job, Err: crdt.ErrUnknownWriter})
+	p.deliver()
+	if s := p.session(1); s.sendEpoch == epoch || s.refusals != 1 {
+		t.Errorf("the peer hears of %d refusals", s.refusals)
+	}
+}
