@@ -64,7 +64,7 @@ type clocks struct {
 
 	mu     sync.Mutex
 	peers  map[remote]peerClock // of a node that restarted the last few
-	doubts bool                 // of our own, as last reported
+	skewed bool                 // this node's own, as last reported
 }
 
 // peerClock is what a peer's clock said.
@@ -95,13 +95,13 @@ func (c *clocks) note(from remote, wall, err int64) {
 	p.skewed = s.Skewed
 	c.peers[from] = p
 	own := c.judge()
-	doubts := c.doubts != own.Skewed
-	c.doubts = own.Skewed
+	turned := c.skewed != own.Skewed
+	c.skewed = own.Skewed
 	c.mu.Unlock()
 	if told {
 		c.changed(from.node, s)
 	}
-	if doubts {
+	if turned {
 		c.changed(crdt.NodeID{}, own)
 	}
 }

@@ -41,9 +41,9 @@ type silence struct {
 	bytes uint64 // that had come then
 }
 
-// doubt begins the silence of the links with other instances of l's node. The
+// beginSilence begins the silence of the links with other instances of l's node. The
 // caller holds mu.
-func (m *mesh) doubt(l *link) {
+func (m *mesh) beginSilence(l *link) {
 	for _, o := range m.links {
 		if o.peer == l.peer && o.instance != l.instance {
 			s := &o.silence

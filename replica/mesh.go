@@ -187,7 +187,7 @@ func (m *mesh) admit(ctx context.Context, conn transport.Link) *link {
 	}
 	m.lastID++
 	l := newLink(m, m.lastID, conn)
-	m.doubt(l)
+	m.beginSilence(l)
 	if at := m.seen[l.remote()]; at != "" {
 		l.seenAs.Store(&at)
 	}

@@ -47,10 +47,10 @@ func TestALinkThatMayBeDeadIsNotWaitedForAsLong(t *testing.T) {
 		if alive {
 			m.Step(21_000, Received{1, stamp.Stamp(encodeHave(1, manyEntries(0, 1).Entries()))})
 		}
-		if got := asked(m.Step(20_000+DoubtTimeoutMillis-1, Tick{})); got != 0 {
+		if got := asked(m.Step(20_000+SilentTimeoutMillis-1, Tick{})); got != 0 {
 			t.Errorf("alive %v: link %d is asked early", alive, got)
 		}
-		got := asked(m.Step(20_000+DoubtTimeoutMillis, Tick{}))
+		got := asked(m.Step(20_000+SilentTimeoutMillis, Tick{}))
 		if want := map[bool]LinkID{false: 2, true: 0}[alive]; got != want {
 			t.Errorf("alive %v: link %d is asked, want %d", alive, got, want)
 		}
@@ -67,7 +67,7 @@ func TestALinkThatMayBeDeadIsAskedLast(t *testing.T) {
 	first := Stamper{m.byID[1].seq.last}
 	m.Step(1, Received{1, first.Stamp(have)})
 	m.Step(1, Received{2, stamp.Stamp(have)})
-	m.byID[1].doubted = true // before its Want was due
+	m.byID[1].silent = true // before its Want was due
 	if got := asked(m.Step(1+FetchDelayMillis, Tick{})); got != 2 {
 		t.Errorf("link %d is asked", got)
 	}

@@ -120,9 +120,9 @@ const (
 	// end reads all that it has before the first answer, at a million records
 	// in two seconds.
 	CompareTimeoutMillis = 120_000
-	// DoubtTimeoutMillis is the same for both on a link that may be dead, since
-	// its node came back with another one (Machine.doubt).
-	DoubtTimeoutMillis = 5_000
+	// SilentTimeoutMillis is the same for both on a link that may be dead, since
+	// its node came back with another one (Machine.noteSilence).
+	SilentTimeoutMillis = 5_000
 	// RetryDelayMillis is the pause after a first failure; it doubles with
 	// each further one in a row, up to MaxRetryDelayMillis. The first is short
 	// since most failures (an unknown writer) are mended by asking again.

@@ -20,7 +20,7 @@ type link struct {
 	seq      SeqChecker
 
 	greeted  bool      // the peer's Hello came
-	doubted  bool      // nothing came since another instance of the node did
+	silent   bool      // nothing came since another instance of the node did
 	features []Feature // that both Hellos list
 	deadline int64     // for it
 	class    Class
@@ -93,7 +93,7 @@ func (m *Machine) linkUp(ev LinkUp) {
 	case old != nil:
 		m.close(old, CodeDuplicate, "another link to this node came up")
 	}
-	m.doubt(l.peer)
+	m.noteSilence(l.peer)
 	m.links = append(m.links, l)
 	m.byID[l.id] = l
 	m.greet(l)
@@ -117,16 +117,16 @@ func (m *Machine) linkTo(e end) *link {
 	return nil
 }
 
-// doubt is due when another instance of a node comes up. Is it a copy of that
-// node, the links to the others work; did it start again, they are dead, and
-// their own ends cannot say so. Until something comes on them, others are
+// noteSilence is due when another instance of a node comes up. Is it a copy of
+// that node, the links to the others work; did it start again, they are dead,
+// and their own ends cannot say so. Until something comes on them, others are
 // asked first, and answers are not waited for as long.
-func (m *Machine) doubt(n crdt.NodeID) {
+func (m *Machine) noteSilence(n crdt.NodeID) {
 	for _, l := range m.links {
 		if l.peer != n {
 			continue
 		}
-		l.doubted = true
+		l.silent = true
 		for _, s := range l.sessions {
 			if s.space != nil && s.space.fetch != nil && s.space.fetch.s == s {
 				s.space.fetch.progress = m.now

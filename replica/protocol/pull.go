@@ -53,8 +53,8 @@ func (m *Machine) pull(sp *space) {
 
 // before reports whether s is to be asked rather than another.
 func (s *session) before(o *session) bool {
-	if s.link.doubted != o.link.doubted {
-		return o.link.doubted
+	if s.link.silent != o.link.silent {
+		return o.link.silent
 	}
 	return s.failures < o.failures
 }
@@ -166,8 +166,8 @@ func (m *Machine) checkFetch(sp *space) {
 	}
 	timeout := int64(FetchTimeoutMillis)
 	switch {
-	case f.s.link.doubted:
-		timeout = DoubtTimeoutMillis
+	case f.s.link.silent:
+		timeout = SilentTimeoutMillis
 	case f.s.comparing != nil:
 		timeout = CompareTimeoutMillis
 	}

@@ -39,7 +39,7 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 	if err != nil {
 		return err
 	}
-	l.doubted = false
+	l.silent = false
 	r := crdt.NewReader(msg)
 	c, fields := readCode(r)
 	if err := r.Err(); err != nil {
