@@ -42,10 +42,7 @@ func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
 		if err := bl.entry.add(op.Key, put); err != nil {
 			return crdt.Dot{}, err
 		}
-		if op.Expires == 0 {
-			continue
-		}
-		if err := ns.putExpiry(bl, op.Key, crdt.Record{e}, put); err != nil {
+		if err := ns.putExpiry(bl, op.Key, op.Expires, put); err != nil {
 			return crdt.Dot{}, err
 		}
 	}

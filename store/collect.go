@@ -54,7 +54,7 @@ type collector struct {
 	ctx       context.Context
 	removable *crdt.Past
 	expired   int64
-	first     bool // nothing was collected before
+	first     bool // nothing was collected before: the first release may have written here
 	done      Collected
 	live      uint64 // parts of log entries that stayed
 	reader    recordReader
@@ -163,10 +163,10 @@ func (c *collector) batch(stretches []stretch) ([]stretch, error) {
 
 // sweeping is what a batch of a collection is about to do.
 type sweeping struct {
-	parts   []part                   // those that are stale go
-	drop    []crdt.Key               // records with something that goes
-	index   map[crdt.Key]crdt.Record // what is to be found when it expires, and would not be
-	entries []expiryEntry            // of the expiry index, that go where they lead nowhere
+	parts   []part        // those that are stale go
+	drop    []crdt.Key    // records with something that goes
+	index   []expiring    // what is to be found when it expires, and would not be
+	entries []expiryEntry // of the expiry index, that go where they lead nowhere
 }
 
 // dropping returns the keys of the records with something that goes.

@@ -118,10 +118,15 @@ func (c *collector) dropEntries(b *pebble.Batch, entries []expiryEntry) error {
 	return nil
 }
 
+// expiring is a key, and when an event of its record expires.
+type expiring struct {
+	key     crdt.Key
+	expires int64
+}
+
 // unindexed returns of some records the events that expire and that the expiry
 // index does not lead to: the first release did not know that they do.
-func (c *collector) unindexed(snap *Snapshot, records map[crdt.Key]crdt.Record) (map[crdt.Key]crdt.Record, error) {
-	lack := map[crdt.Key]crdt.Record{}
+func (c *collector) unindexed(snap *Snapshot, records map[crdt.Key]crdt.Record) (lack []expiring, err error) {
 	for _, k := range sortedKeys(records) {
 		for _, e := range records[k] {
 			if e.Expires == 0 {
@@ -132,7 +137,7 @@ func (c *collector) unindexed(snap *Snapshot, records map[crdt.Key]crdt.Record) 
 				return nil, err
 			}
 			if !found {
-				lack[k] = append(lack[k], e)
+				lack = append(lack, expiring{k, e.Expires})
 			}
 		}
 	}
@@ -140,10 +145,10 @@ func (c *collector) unindexed(snap *Snapshot, records map[crdt.Key]crdt.Record) 
 }
 
 // putIndex puts the index entries of what lacks them.
-func (c *collector) putIndex(b *pebble.Batch, lack map[crdt.Key]crdt.Record) error {
+func (c *collector) putIndex(b *pebble.Batch, lack []expiring) error {
 	put := func(key, value []byte) error { return b.Set(key, value, nil) }
-	for _, k := range sortedKeys(lack) {
-		if err := c.ns.putExpiry(&c.ns.applyBuilder, k, lack[k], put); err != nil {
+	for _, e := range lack {
+		if err := c.ns.putExpiry(&c.ns.applyBuilder, e.key, e.expires, put); err != nil {
 			return err
 		}
 	}

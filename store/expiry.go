@@ -75,18 +75,14 @@ func splitExpiring(key []byte) (e expiryEntry, ok bool) {
 // leads reports whether an index entry is still needed to find an event.
 func (e *expiryEntry) leads(ev *crdt.Event) bool { return ev.Expires != 0 && ev.Expires <= e.bucket }
 
-// putExpiry puts an index entry for each event of a record that expires.
-func (ns *Namespace) putExpiry(bl *builder, k crdt.Key, rec crdt.Record, put putter) error {
-	for i := range rec {
-		if rec[i].Expires == 0 {
-			continue
-		}
-		bl.key = ns.expiries.expiring(bl.key[:0], bucketOf(rec[i].Expires, ns.store.now()), k)
-		if err := put(bl.key, nil); err != nil {
-			return err
-		}
+// putExpiry puts the index entry of an event, if it expires at all. The event is
+// new here: by now its bucket might be another one.
+func (ns *Namespace) putExpiry(bl *builder, k crdt.Key, expires int64, put putter) error {
+	if expires == 0 {
+		return nil
 	}
-	return nil
+	bl.key = ns.expiries.expiring(bl.key[:0], bucketOf(expires, ns.store.now()), k)
+	return put(bl.key, nil)
 }
 
 // scanExpiries yields the entries of the index from a bucket up to another.

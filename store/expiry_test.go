@@ -202,6 +202,30 @@ func TestACommitRefusesAnImpossibleExpiry(t *testing.T) {
 	}
 }
 
+// A value has one entry in the index, also where it comes again beside others,
+// so much later that its bucket would be another one.
+func TestWhatIsIndexedIsNotIndexedAgain(t *testing.T) {
+	const day = 24 * 3_600_000
+	for _, stage := range []int{1, 1 << 20} {
+		f := &fleet{t: t}
+		a, b := f.openNamespace(2, vfs.NewMem()), f.openNamespace(3, vfs.NewMem())
+		o := f.options(1, vfs.NewMem())
+		o.StageBytes = stage
+		s := f.openWith(o)
+		ns := create(t, s)
+		commit(t, a, expiring(numbered(1), "long", soon+20*day))
+		commit(t, b, set(numbered(1), "beside it"))
+		pull(t, ns, a)
+		pull(t, b, a)
+		f.clock += 20 * day
+		if done := pull(t, ns, b); !done.Changed || entries(t, s) != 1 {
+			t.Errorf("staged from %d: %d entries lead to one value", stage, entries(t, s))
+		}
+		collectExpired(t, ns, ns.Vector(), 0)
+		checkStore(t, s)
+	}
+}
+
 // The first collection of a namespace puts no entries for what has some.
 func TestTheFirstCollectionFindsWhatIsIndexed(t *testing.T) {
 	f := &fleet{t: t}

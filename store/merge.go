@@ -56,13 +56,27 @@ func (m *batchMerge) putRecords() ([]freshEvent, error) {
 			err = m.put(e.Key, rec)
 		}
 		if err == nil {
-			err = m.ns.putExpiry(&m.ns.applyBuilder, e.Key, e.Record, m.set)
+			err = m.putExpiries(e)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	return fresh, nil
+}
+
+// putExpiries puts the index entries of the events that are new here.
+func (m *batchMerge) putExpiries(e *crdt.Entry) error {
+	for i := range e.Record {
+		ev := &e.Record[i]
+		if ev.Expires == 0 || m.own.Covers(ev.Dot) {
+			continue
+		}
+		if err := m.ns.putExpiry(&m.ns.applyBuilder, e.Key, ev.Expires, m.set); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // put puts a record, or its absence.

@@ -243,7 +243,7 @@ func (t *reissue) record(waits crdt.Entry) error {
 			again.Writer = crdt.WriterID{}
 		}
 		again.Value, again.Dot = crdt.Explicit(waits.Key, &again), t.dot
-		if err := t.write(waits.Key, union(rec, crdt.Record{again})); err != nil {
+		if err := t.write(waits.Key, union(rec, crdt.Record{again}), again.Expires); err != nil {
 			return err
 		}
 		t.left.Events++
@@ -276,15 +276,15 @@ func (t *reissue) begin() (err error) {
 	return err
 }
 
-// write puts a record and its key in the log.
-func (t *reissue) write(k crdt.Key, rec crdt.Record) error {
+// write puts a record and its key in the log; what is new of it may expire.
+func (t *reissue) write(k crdt.Key, rec crdt.Record, expires int64) error {
 	bl := &t.ns.builder
 	bl.key = t.ns.records.record(bl.key[:0], k)
 	bl.value = appendRecord(bl.value[:0], rec, t.ns.mustNumber)
 	if err := t.put(bl.key, bl.value); err != nil {
 		return err
 	}
-	return errors.Join(bl.entry.add(k, t.put), t.ns.putExpiry(bl, k, rec, t.put))
+	return errors.Join(bl.entry.add(k, t.put), t.ns.putExpiry(bl, k, expires, t.put))
 }
 
 // news returns the events that are not covered here, less those that others of

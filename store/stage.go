@@ -53,7 +53,7 @@ func (e *engine) deleteRange(lower, upper []byte) error {
 //
 //	record   value as in the record space
 //	log      no value: one key for each event that may be new here
-//	expiry   as in the expiry index
+//	expiry   as in the expiry index, of the same events
 //
 // Its vector is not known before the delta ends, so writers are numbered per
 // stage, in the order in which they come.
@@ -142,15 +142,15 @@ func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered *crdt.Past) error {
 		return err
 	}
 	for i := range e.Record {
+		d := e.Record[i].Dot
+		if covered.Covers(d) {
+			continue
+		}
 		if expires := e.Record[i].Expires; expires != 0 {
 			bl.key = st.expiry.expiring(bl.key[:0], bucketOf(expires, st.ns.store.now()), e.Key)
 			if err := b.Set(bl.key, nil, nil); err != nil {
 				return err
 			}
-		}
-		d := e.Record[i].Dot
-		if covered.Covers(d) {
-			continue
 		}
 		bl.key = append(st.log.logged(bl.key[:0], uint32(st.number(d.Writer)), d.Seq), e.Key...)
 		if err := b.Set(bl.key, nil, nil); err != nil {
