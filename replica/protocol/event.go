@@ -104,8 +104,8 @@ type Durable struct {
 	Past      *crdt.Past
 }
 
-// Built ends a Build: exactly one for each, cancelled or not, unless its
-// namespace is Closed.
+// Built ends a Build: exactly one for each, cancelled or not, also of a
+// namespace that is Closed.
 type Built struct {
 	Job JobID
 	// To is the snapshot's vector in normal form.

@@ -200,6 +200,9 @@ func TestASourceThatComesTooLateIsLetGo(t *testing.T) {
 		"the peer's namespace is gone": func(p *healPair) {
 			p.step(p.sides[1], Closed{"flat"})
 		},
+		"the namespace was dropped": func(p *healPair) {
+			p.step(p.sides[0], Closed{"flat"})
+		},
 	} {
 		p := newHealPair(t, false)
 		mine := p.sides[0]

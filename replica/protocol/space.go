@@ -81,7 +81,9 @@ func (m *Machine) closed(name string) {
 	for _, s := range slices.Clone(sp.sessions) {
 		m.holdBack(s)
 	}
-	maps.DeleteFunc(m.jobs, func(_ JobID, j *job) bool { return j.s.space == sp })
+	maps.DeleteFunc(m.jobs, func(_ JobID, j *job) bool {
+		return j.s.space == sp && j != j.s.building // a Build may have kept a snapshot
+	})
 }
 
 // durable takes note of what became durable here, and tells peers.
