@@ -103,9 +103,9 @@ func (d *DB) collect(ctx context.Context, s *store.Namespace, seen *readings) er
 }
 
 // removable returns of what is old, which it takes over and may be nil, the
-// removals that no peer needs to be told of: all that are linked have them, and some
-// other node does, so that they are not known here alone. A node that never had
-// a peer, in this run or one before, is alone: there is nobody to tell, and
+// removals that no peer needs to be told of: all that are linked have them, and
+// some other node does, so that they are not known here alone. A node that never
+// had a peer, in this run or one before, is alone: there is nobody to tell, and
 // nobody who holds what it drops.
 func (d *DB) removable(ctx context.Context, s *store.Namespace, old *crdt.Past) (_ *crdt.Past, alone bool, err error) {
 	if old == nil {

@@ -93,9 +93,29 @@ func reissue(ctx context.Context, ns *store.Namespace) (store.Reissued, error) {
 	return ns.Reissue(ctx)
 }
 
-// reissueEvery is how often a repaired namespace looks whether a peer has
-// filled it.
-const reissueEvery = time.Second
+const (
+	// reissueEvery is how often a repaired namespace looks whether a peer has
+	// filled it.
+	reissueEvery = time.Second
+	// complainEvery is how often at most the log says why one waits: peers that
+	// come and go give other reasons each time.
+	complainEvery = time.Minute
+)
+
+// complaint is what was logged last of something that is tried again and again.
+type complaint struct {
+	text string
+	at   time.Time
+}
+
+// due reports whether to log an error, which then counts as logged.
+func (c *complaint) due(err error, now time.Time) bool {
+	if err.Error() == c.text || now.Sub(c.at) < complainEvery {
+		return false
+	}
+	*c = complaint{err.Error(), now}
+	return true
+}
 
 // startReissuing ends the repair of namespaces, once peers have filled them.
 func (d *DB) startReissuing() error {
@@ -115,7 +135,10 @@ func (d *DB) startReissuing() error {
 		return nil
 	}
 	d.background(func(ctx context.Context) {
-		said := map[*store.Namespace]string{} // why it waits, as it was logged last
+		said := map[*store.Namespace]*complaint{}
+		for _, ns := range waiting {
+			said[ns] = &complaint{}
+		}
 		for len(waiting) > 0 {
 			select {
 			case <-time.After(reissueEvery):
@@ -124,8 +147,7 @@ func (d *DB) startReissuing() error {
 			}
 			waiting = slices.DeleteFunc(waiting, func(ns *store.Namespace) bool {
 				done, err := d.endRepair(ctx, ns)
-				if err != nil && ctx.Err() == nil && err.Error() != said[ns] {
-					said[ns] = err.Error()
+				if err != nil && ctx.Err() == nil && said[ns].due(err, time.Now()) {
 					d.log.Warn("a repair waits", "namespace", ns.Name(), "error", err)
 				}
 				return done || errors.Is(err, ErrNoNamespace)

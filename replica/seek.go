@@ -146,8 +146,8 @@ func (m *mesh) discover(d Discovery) {
 type Discovery interface {
 	// Discover tells others of this node, and calls found with the address of
 	// each that may be of its cluster, again each time that it is heard of,
-	// until ctx ends, and returns its error. Addresses are only tried: who is there has to prove
-	// it. found does not block.
+	// until ctx ends, and returns its error. Addresses are only tried: who is
+	// there has to prove it. found does not block.
 	Discover(ctx context.Context, self Announcement, found func(address string)) error
 }
 
