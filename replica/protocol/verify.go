@@ -177,6 +177,8 @@ func (m *Machine) answerProposal(s *session) {
 	stands := s.heal.stage != healNone || v.notBefore > m.now
 	switch {
 	case v.waits == nil || sp.proposed == s:
+	case v.job != nil && v.hash == *v.waits:
+		v.waits = nil // it is being taken, for whichever proposal
 	case !stands && *v.waits == sp.normal.Hash():
 		m.endHealOffer(s)
 		m.takeDigest(s, *v.waits)

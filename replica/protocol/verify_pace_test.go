@@ -38,6 +38,26 @@ func TestADifferenceIsFoundOnce(t *testing.T) {
 	}
 }
 
+// A proposal that comes again while its digest is being taken asks for no other.
+func TestAProposalCountsOnce(t *testing.T) {
+	p := newHealPair(t, false)
+	peer := p.sides[1]
+	peer.reads = false
+	p.pass(DigestDelayMillis)
+	for range 10 {
+		p.sides[0].send((&digest{number: 1, stage: stagePropose, hash: p.session(1).space.normal.Hash(), sum: []byte{}}).encode())
+	}
+	p.deliver()
+	if jobs := len(peer.m.jobs); peer.digests != 1 || jobs != 1 {
+		t.Errorf("%d digests and %d jobs, want one", peer.digests, jobs)
+	}
+	p.step(peer, Digested{Job: peer.reading})
+	p.deliver()
+	if len(peer.compared) != 1 {
+		t.Errorf("compared %+v", peer.compared)
+	}
+}
+
 // A namespace that changes all the time is read about once an hour, also while
 // its digest takes longer than it stands still.
 func TestABusyNamespaceIsReadOnceAnHour(t *testing.T) {
