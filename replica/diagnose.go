@@ -160,7 +160,7 @@ func namespaceFindings(ns NamespaceStatus) []Finding {
 	for _, peer := range ns.Diverged {
 		found = append(found, problem("namespace "+ns.Name,
 			fmt.Sprintf("peer %s covers the same transactions, and holds other values", peer.Short()),
-			"run doctor at both: one that is damaged says so. If both are whole, they add what the other holds by themselves, and compare again within two hours"))
+			"run doctor at both: one that is damaged says so. If both are whole, they add what the other holds by themselves, and compare again within a few hours"))
 	}
 	return found
 }

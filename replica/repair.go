@@ -29,9 +29,9 @@ type Repaired struct {
 type RepairOptions struct {
 	// Alone writes what could be read again at once, as news, rather than
 	// when a peer has told what it has: for a device without peers, or whose
-	// peers are gone for good. It also ends the wait of an earlier Repair. What peers have removed or overwritten
-	// meanwhile may then come back beside it. A database of no cluster is
-	// always repaired so.
+	// peers are gone for good. What peers have removed or overwritten meanwhile
+	// may then come back beside it. It also ends the wait of an earlier Repair.
+	// A database of no cluster is always repaired so.
 	Alone bool
 	// FS holds the directory. Nil: the operating system's.
 	FS vfs.FS

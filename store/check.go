@@ -104,9 +104,8 @@ type checker struct {
 	ns       *Namespace
 	snap     *Snapshot
 	past     *crdt.Past
-	seed     maphash.Seed
-	hash     maphash.Hash
-	swept    bool // something was collected, so the expiry index is whole
+	hash     maphash.Hash // with a seed of its own
+	swept    bool         // something was collected, so the expiry index is whole
 	problems []error
 }
 
@@ -125,8 +124,7 @@ func (s *Store) checkNamespace(ctx context.Context, name string) error {
 
 // check checks what a snapshot shows, whatever is written meanwhile.
 func (ns *Namespace) check(ctx context.Context, snap *Snapshot) (err error) {
-	c := &checker{ctx: ctx, ns: ns, snap: snap, past: snap.Past(), seed: maphash.MakeSeed()}
-	c.hash.SetSeed(c.seed)
+	c := &checker{ctx: ctx, ns: ns, snap: snap, past: snap.Past()}
 	if _, c.swept, err = ns.loadSweep(snap.view.snap); err != nil {
 		return err
 	}

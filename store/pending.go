@@ -51,7 +51,7 @@ func (ns *Namespace) Refilled() (bool, error) {
 	if err != nil {
 		return false, ns.named("read", err)
 	}
-	own := ns.Past(ns.Vector())
+	own := ns.Visible()
 	for _, w := range p.others {
 		if !own.Covers(crdt.Dot{Writer: w, Seq: p.past.Seq(w)}) {
 			return false, nil

@@ -15,11 +15,13 @@ import (
 //	stage  = 1 propose: take the digest of the state at the vector with this
 //	           hash; sum is empty
 //	         2 sum: the sender's digest there, 32 bytes
-//	         3 pass: the sender is not there, or has no time; sum is empty
-//	         4 heal: what follows was found different, and the sender would
-//	           take what the receiver holds beyond it; sum is empty
+//	         3 pass: the sender is not there, has no time, or knows of a
+//	           difference that is not healed yet; sum is empty
+//	         4 heal: the digests there differed, and the sender would take
+//	           what the receiver holds beyond it; sum is empty
 //	         5 offer: here is a snapshot to compare contents with
-//	         6 healed: the sender is done with the snapshot; sum is empty
+//	         6 healed: the sender is done with the snapshot, or waits for none
+//	           any more; sum is empty
 //	         7 again: the sender was healed by another peer, so that what was
 //	           equal may not be any more; sum is empty
 //	run    = what the asker's compares are to name

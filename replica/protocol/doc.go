@@ -147,9 +147,9 @@
 // # The reconcile exchange
 //
 // A node that lacks removals which its source no longer keeps cannot catch up
-// by deltas. It is offered a Source, and compares: each end holds one snapshot for the whole
-// run, and the node asks about ranges of keys. A record's id is a hash of its
-// key and its dots, and a range adds up to a sum of ids and a count. Where
+// by deltas. It is offered a Source, and compares: each end holds one snapshot
+// for the whole run, and the node asks about ranges of keys. A record's id is a
+// hash of its key and its dots, and a range adds up to a sum of ids and a count. Where
 // these differ the range is split, at most into Fanout parts, and asked about
 // again; a range of at most LeafKeys records is listed by ids. The answer to a
 // list says which of them the source has, and brings all others that it has

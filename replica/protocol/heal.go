@@ -50,8 +50,8 @@ func (m *Machine) beginHeal(s *session) {
 	m.scheduleHeals(s.space)
 }
 
-// checked ends the check of our store, which was due since digests differ.
-func (m *Machine) checked(ev Checked) {
+// storeChecked ends the check of our store, which was due since digests differ.
+func (m *Machine) storeChecked(ev Checked) {
 	l := m.byID[ev.Link]
 	if l == nil {
 		return

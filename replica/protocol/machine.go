@@ -106,7 +106,7 @@ func (m *Machine) Step(nowMillis int64, ev Event) []Effect {
 	case Digested:
 		m.digested(ev)
 	case Checked:
-		m.checked(ev)
+		m.storeChecked(ev)
 	case Revoked:
 		m.revoke(ev.Revocation)
 	case Tick:

@@ -104,8 +104,7 @@ func (m *Machine) Covered(namespace string) *crdt.Past {
 }
 
 // Filled reports whether all is here that some peer has, which has something,
-// be it little.
-// Like Step it is for the goroutine that steps the machine.
+// be it little. Like Step it is for the goroutine that steps the machine.
 func (m *Machine) Filled(namespace string) bool {
 	sp := m.space(namespace)
 	return sp != nil && len(sp.coming) == 0 && slices.ContainsFunc(sp.sessions, func(s *session) bool {

@@ -10,11 +10,11 @@ import (
 // the same: they compare digests of their states in the background. Who dialed
 // proposes, at most one vector at a time for a namespace, and another one an
 // hour after one was compared; at one vector all peers are gone through, since
-// its digest is known then. A peer that passes, or does not answer, is asked
-// again later and later, and others go first. Both take a snapshot when the proposal is made, or comes. As a link
-// keeps order, the receiver is at the same vector then, unless it has written
-// something itself: then it passes, and there is another proposal later. Where
-// digests differ, heal.go goes on.
+// its digest is known then. Both take a snapshot when the proposal is made, or
+// comes. As a link keeps order, the receiver is at the same vector then, unless
+// it has written something itself: then it passes. A peer that passes, or does
+// not answer, is asked again later and later, and others go first. Where digests
+// differ, heal.go goes on.
 
 // verification is what a session knows of digests.
 type verification struct {
