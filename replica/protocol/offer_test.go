@@ -65,3 +65,26 @@ func TestAComparisonWithoutWritersIsRefused(t *testing.T) {
 		t.Errorf("the peer hears of %d refusals", s.refusals)
 	}
 }
+
+// A delta that was being sent while the peer dropped its namespace, and opened
+// it again, has told it nothing: not of the floor either, without which values
+// would come back that removals took away which are collected here.
+func TestAFloorIsToldAnewToANamespaceThatIsOpenedAgain(t *testing.T) {
+	p := newHealPair(t, false)
+	mine, peer := p.sides[0], p.sides[1]
+	floor := manyEntries(0, 1)
+	peer.send((&want{1}).encode())
+	p.deliver()
+	p.step(peer, Closed{"flat"})
+	p.step(peer, Opened{flat{}, flat{}.Past(nil)})
+	p.deliver()
+	p.step(mine, Built{Job: mine.builds[0].Job, To: mine.vector, Floor: floor})
+	p.deliver()
+	p.pass(FetchDelayMillis)
+	if len(mine.builds) != 2 {
+		t.Fatalf("%d builds, want one for each of two sessions", len(mine.builds))
+	}
+	if told := mine.builds[1].FloorTold; len(told) > 0 {
+		t.Errorf("the peer counts as told of the floor %v", told)
+	}
+}

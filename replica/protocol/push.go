@@ -93,8 +93,7 @@ func (m *Machine) built(ev Built) {
 		m.advance(s.space, s.space.ns.Past(ev.To))
 		m.tendAll(s.space)
 	case ev.Err == nil:
-		s.floorTold = joined(s.floorTold, ev.Floor)
-		m.delivered(s, ev.To, same)
+		m.delivered(s, ev, same)
 	case j.cancelled:
 		m.tendAll(s.space)
 	default:
@@ -102,11 +101,13 @@ func (m *Machine) built(ev Built) {
 	}
 }
 
-// delivered takes note of a delta that was sent whole.
-func (m *Machine) delivered(s *session, to crdt.Vector, same bool) {
-	past := s.space.ns.Past(to)
+// delivered takes note of a delta that was sent whole. A peer whose namespace
+// has gone meanwhile was told nothing by it.
+func (m *Machine) delivered(s *session, ev Built, same bool) {
+	past := s.space.ns.Past(ev.To)
 	if s.told != nil {
-		s.told.Join(to)
+		s.told.Join(ev.To)
+		s.floorTold = joined(s.floorTold, ev.Floor)
 	}
 	if same {
 		s.learnt(past)
