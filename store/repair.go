@@ -93,7 +93,7 @@ func repair(ctx context.Context, dir string, o Options) (Repaired, error) {
 	} else {
 		r.done.Damage = ErrRepairing
 	}
-	if err := r.putAside(phase); err != nil {
+	if err := r.putAside(); err != nil {
 		return Repaired{}, err
 	}
 	return r.done, r.fill(ctx)
@@ -168,28 +168,40 @@ func (r *repairer) writePhase(phase string) error {
 	return syncDir(r.fs, r.dir)
 }
 
-// putAside moves the damaged store away, or what a repair that broke off in
-// phase left of a new one.
-func (r *repairer) putAside(phase string) error {
+// putAside moves the damaged store away, or what a repair that broke off left
+// of a new one: be it another one, since nobody had the lock meanwhile.
+func (r *repairer) putAside() error {
 	lock, err := lockDir(r.fs, r.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.makeRoom(), lock.Close())
+}
+
+// makeRoom is putAside with the lock.
+func (r *repairer) makeRoom() error {
+	phase, err := r.readPhase()
 	if err != nil {
 		return err
 	}
 	if phase == "" {
 		phase = repairMoving
-		if err = r.nameAside(); err == nil {
-			err = r.writePhase(phase)
+		if err := r.nameAside(); err != nil {
+			return err
+		}
+		if err := r.writePhase(phase); err != nil {
+			return err
 		}
 	}
-	if err == nil && phase == repairMoving {
-		if err = r.move(); err == nil {
-			err = r.writePhase(repairFilling)
+	if phase == repairMoving {
+		if err := r.move(); err != nil {
+			return err
+		}
+		if err := r.writePhase(repairFilling); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = r.clear()
-	}
-	return errors.Join(err, lock.Close())
+	return r.clear()
 }
 
 // nameAside finds a name that no damaged store has yet.
@@ -210,8 +222,12 @@ func (r *repairer) nameAside() error {
 	return nil
 }
 
-// move moves what is not moved yet.
+// move moves what is not moved yet. The room that the damaged store held back is
+// the new one's.
 func (r *repairer) move() error {
+	if err := r.fs.Remove(r.path(ballastFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := r.fs.MkdirAll(r.done.Aside, 0o755); err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -295,6 +297,37 @@ func TestRepairGivesNamespacesNewNumbers(t *testing.T) {
 	defer s.Close()
 	if ns.Incarnation() != 4 {
 		t.Errorf("number %d was given out before", ns.Incarnation())
+	}
+}
+
+// lockedDisk calls a function before a directory is locked.
+type lockedDisk struct {
+	vfs.FS
+	before func()
+}
+
+func (d lockedDisk) Lock(name string) (io.Closer, error) {
+	d.before()
+	return d.FS.Lock(name)
+}
+
+// A repair that another one overtakes goes on where that broke off: it does not
+// take for the damaged store what that has left.
+func TestRepairSeesWhatAnotherOneHasBegun(t *testing.T) {
+	mem := filledNode(t)
+	hurt(t, mem)
+	locks := 0
+	disk := lockedDisk{mem, func() {
+		if locks++; locks == 2 { // once it was examined
+			cut, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, err := Repair(cut, "db", repairOptions(mem, 1))
+			must(t, err, context.Canceled)
+		}
+	}}
+	done, err := Repair(t.Context(), "db", repairOptions(disk, 1))
+	if err != nil || done.Aside != "db/damaged-1" || done.Records != 180 {
+		t.Errorf("%+v (%v)", done, err)
 	}
 }
 
