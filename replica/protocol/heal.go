@@ -23,7 +23,7 @@ const (
 	healChecks                    // our store is being checked
 	healDue                       // it is whole: the peer is asked as soon as it may be
 	healAsks                      // the peer was asked for a snapshot
-	healOffered                   // it has offered one, which waits for the fetch under way
+	healOffered                   // it has offered one, which we do not cover yet, or another fetch is under way
 	healCompares                  // that is compared with ours, and is the fetch
 )
 
@@ -95,11 +95,13 @@ func (m *Machine) onOffer(s *session, d digest) {
 }
 
 // compareOffered begins to compare with a snapshot that was offered, if there
-// is one, and reports whether it did. Nothing is fetched when it is called.
+// is one, and reports whether it did. Nothing is fetched when it is called. What
+// the snapshot covers beyond us is brought by deltas first: it could not be told
+// from what is lost.
 func (m *Machine) compareOffered(sp *space) bool {
 	for _, s := range sp.sessions {
 		h := &s.heal
-		if h.stage != healOffered {
+		if h.stage != healOffered || !sp.own.CoversAll(h.vector) {
 			continue
 		}
 		h.stage, h.until = healCompares, 0

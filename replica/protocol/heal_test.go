@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/anabranch-db/anabranch/crdt"
 )
 
 // Where digests differ each side takes what the other holds, once; when both
@@ -121,6 +123,38 @@ func TestAHealWaitsUntilThePeerMayBeAsked(t *testing.T) {
 	p.step(mine, Built{Job: mine.builds[0].Job, To: mine.vector})
 	p.deliver()
 	p.heals("after it", 1, 1)
+}
+
+// A namespace that is written all the time is healed as well: what was written
+// since the digests is news, and left to deltas.
+func TestAHealGoesOnWhileTheNamespaceIsWritten(t *testing.T) {
+	p := newHealPair(t, true)
+	p.sides[0].checks, p.sides[1].checks = false, false
+	p.pass(DigestDelayMillis)
+	p.move()
+	for _, s := range p.sides {
+		p.step(s, Checked{Link: 1, Namespace: "flat"})
+	}
+	p.move()
+	p.heals("after the checks", 1, 1)
+}
+
+// What a peer offers is compared with once all that it covers is here.
+func TestAnOfferWaitsForWhatIsLacking(t *testing.T) {
+	p := newHealPair(t, true)
+	p.sides[1].checks = false
+	p.pass(DigestDelayMillis)
+	for w, seq := range p.sides[1].vector {
+		p.sides[1].vector = crdt.Vector{w: seq + 1}
+	}
+	p.step(p.sides[1], Checked{Link: 1, Namespace: "flat"})
+	p.deliver()
+	if n := len(p.sides[1].offered); n != 1 {
+		t.Fatalf("%d offers", n)
+	}
+	p.heals("while we lack something", 0, 1)
+	p.step(p.sides[0], Durable{"flat", flat{}.Past(p.sides[1].vector)})
+	p.heals("when it has come", 1, 1)
 }
 
 // An offer that comes while something else is fetched waits for its end.
