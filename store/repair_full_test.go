@@ -7,16 +7,17 @@ import "testing"
 func TestARepairOnAFullDiskCanBeBegunAgain(t *testing.T) {
 	mem := filledNode(t)
 	hurt(t, mem)
-	d := &smallDisk{FS: mem, sizes: map[string]int64{"db/" + ballastFile: ballastBytes(minMemTableBytes)}}
+	reserve := ballastBytes(minMemTableBytes)
+	d := &smallDisk{FS: mem, sizes: map[string]int64{"db/" + ballastFile: reserve}}
 	o := repairOptions(d, 1)
-	d.setRoom(d.used() + 64<<10)
+	d.setRoom(reserve + 64<<10)
 	for range 3 {
 		_, err := Repair(t.Context(), "db", o)
 		must(t, err, ErrDiskFull)
 		_, err = Open("db", o)
 		must(t, err, ErrRepairing)
 	}
-	d.setRoom(d.used() + ballastHeadroom + 2<<20)
+	d.setRoom(reserve + ballastHeadroom + 1<<20)
 	done, err := Repair(t.Context(), "db", o)
 	ok(t, err)
 	if done.Aside != "db/damaged-1" || done.Records != 180 {
