@@ -34,7 +34,8 @@ type link struct {
 
 	sessions []*session // in the order in which either side named them
 	byName   map[string]*session
-	names    []string // what the peer numbered 1, 2, ...; "" is gone
+	names    []string        // what the peer numbered 1, 2, ...; "" is gone
+	ended    map[string]bool // what was announced to it and is not here: it may have sent more
 }
 
 // end names one end of a link: which opening of which node.
@@ -78,7 +79,7 @@ func (l *link) nextEpoch() uint64 {
 func (m *Machine) linkUp(ev LinkUp) {
 	l := &link{
 		id: ev.Link, peer: ev.Peer, instance: ev.Instance, dialed: ev.Dialed, since: m.now, grants: ev.Grants, class: ev.Class,
-		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{},
+		deadline: m.now + HelloTimeoutMillis, byName: map[string]*session{}, ended: map[string]bool{},
 	}
 	switch old := m.linkTo(l.far()); {
 	case l.far() == m.self:

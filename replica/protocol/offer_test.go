@@ -88,3 +88,31 @@ func TestAFloorIsToldAnewToANamespaceThatIsOpenedAgain(t *testing.T) {
 		t.Errorf("the peer counts as told of the floor %v", told)
 	}
 }
+
+// What comes before the peer's Hello may be for a namespace that was dropped
+// since and opened again: records that seem cut off from their parents are no
+// fault of the peer.
+func TestRecordsForANamespaceThatWasDroppedAreNoForgery(t *testing.T) {
+	m := New(Config{Node: crdt.NodeID{1}})
+	m.Step(1, Opened{flat{}, flat{}.Past(nil)})
+	m.Step(1, LinkUp{Link: 1, Peer: crdt.NodeID{2}})
+	m.Step(1, Closed{"flat"})
+	m.Step(1, Opened{flat{}, flat{}.Past(nil)})
+	var s Stamper
+	h := hello{min: 1, max: 1, revocations: m.revoked.hash(), namespaces: []greeting{{name: "flat"}}}
+	m.Step(1, Received{1, s.Stamp(h.encode())})
+	rec := &crdt.WriterRecord{Writer: sampleWriter(1), Namespace: "flat", Parents: []crdt.Dot{{Writer: sampleWriter(2), Seq: 1}}}
+	for f := range EncodeWriters(1, []*crdt.WriterRecord{rec}, func(crdt.NodeID) []byte { return nil }) {
+		for _, e := range m.Step(1, Received{1, s.Stamp(f)}) {
+			if l, ok := e.(Learn); ok {
+				for _, e := range m.Step(1, Learned{l.Job, crdt.ErrWriterRecord}) {
+					if c, ok := e.(Close); ok {
+						t.Errorf("the link is closed: %v, %s", c.Code, c.Reason)
+					}
+				}
+				return
+			}
+		}
+	}
+	t.Error("nothing was learned")
+}

@@ -76,7 +76,7 @@ type session struct {
 func (m *Machine) session(l *link, name string) *session {
 	s := l.byName[name]
 	if s == nil {
-		s = &session{link: l, name: name}
+		s = &session{link: l, name: name, lost: l.ended[name]}
 		l.byName[name] = s
 		l.sessions = append(l.sessions, s)
 	}
@@ -122,6 +122,9 @@ func (m *Machine) restart(s *session) *session {
 // forget drops a session that neither side speaks of any more.
 func (l *link) forget(s *session) {
 	if s.space == nil && s.peerNumber == 0 {
+		if s.lost {
+			l.ended[s.name] = true
+		}
 		delete(l.byName, s.name)
 		l.sessions = slices.DeleteFunc(l.sessions, func(o *session) bool { return o == s })
 	}
