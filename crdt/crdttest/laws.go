@@ -206,7 +206,7 @@ func (w *world[Op]) equalsItsModel(t *rapid.T) {
 		return
 	}
 	for _, s := range w.states {
-		want := w.lens.Model(w.history.coveredBy(s.replica.Vector(), s.idle))
+		want := w.lens.Model(append(w.history.CoveredBy(s.replica.Vector()), s.idle...))
 		if got := w.mustObserve(t, s.replica).read; got != want {
 			w.broken(t, EqualsItsModel, fmt.Sprintf("after action %d it reads %q, the model says %q", s.action, got, want))
 		}

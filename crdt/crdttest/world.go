@@ -90,10 +90,7 @@ func (w *world[Op]) update(r *crdt.Replica, a action[Op]) (idle History[Op], err
 		return nil, err
 	}
 	var steps History[Op]
-	time := timeOf(r.View(), dot)
-	for i, op := range a.ops {
-		steps = append(steps, Step[Op]{Op: op, Dot: dot, Time: time, seen: seen, place: i})
-	}
+	steps.Record(dot, timeOf(r.View(), dot), seen, a.ops...)
 	if !r.Vector().Covers(dot) {
 		return steps, nil
 	}

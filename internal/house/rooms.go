@@ -29,7 +29,8 @@ const (
 //	cmd, examples -> what a user could import
 var plan = []room{
 	{dir: "crdt", libs: []string{msgpack}, tests: []string{"crdt/crdttest", rapid}, pure: true},
-	{dir: "crdt/crdttest", rooms: []string{"crdt"}, libs: []string{rapid}},
+	{dir: "crdt/history", rooms: []string{"crdt"}, pure: true},
+	{dir: "crdt/crdttest", rooms: []string{"crdt", "crdt/history"}, libs: []string{rapid}},
 	{
 		dir:   "store",
 		rooms: []string{"crdt"},
@@ -44,6 +45,9 @@ var plan = []room{
 	},
 	{dir: "transport/simnet", rooms: []string{"transport", "crdt"}, tests: []string{rapid}},
 	{dir: "replica/protocol", rooms: []string{"crdt"}, tests: []string{rapid}, pure: true},
+	{dir: "replica/sim", rooms: []string{"crdt", "crdt/history", "replica/protocol"}, tests: []string{"replica/sim/simtest"}, pure: true},
+	{dir: "replica/sim/sweep", rooms: []string{"replica/sim"}},
+	{dir: "replica/sim/simtest", rooms: []string{"replica/sim", "replica/sim/sweep"}},
 	{
 		dir:   "replica",
 		rooms: []string{"crdt", "store", "transport", "replica/protocol"},
@@ -58,7 +62,7 @@ var plan = []room{
 	},
 	{
 		dir:   "cmd/...",
-		rooms: []string{"replica", "replica/lan", "crdt", "transport"},
+		rooms: []string{"replica", "replica/lan", "replica/sim", "replica/sim/sweep", "crdt", "transport"},
 		libs:  []string{"github.com/spf13/cobra", "golang.org/x/term", msgpack},
 		tests: []string{"internal/netlab", scripts, rapid},
 	},

@@ -1,0 +1,105 @@
+package sim
+
+import "slices"
+
+// Kind is a kind of thing that happens to a run from outside.
+type Kind string
+
+// The kinds. A and B are nodes.
+const (
+	Act     Kind = "act"     // the App acts on A
+	Cut     Kind = "cut"     // nothing passes between A and B
+	Mute    Kind = "mute"    // nothing passes from A to B
+	Mend    Kind = "mend"    // A and B can reach each other again
+	Break   Kind = "break"   // the links of A and B break, and may be made again
+	Twice   Kind = "twice"   // A dials B, linked or not
+	Tamper  Kind = "tamper"  // a frame from A to B is lost, or replayed
+	Crash   Kind = "crash"   // A loses power, and what was not synced, and starts again
+	Clone   Kind = "clone"   // A's disk is copied, and the copy runs
+	Backup  Kind = "backup"  // A's backup is taken
+	Restore Kind = "restore" // A's disk is lost, and its backup restored
+	Drop    Kind = "drop"    // A drops a namespace, or opens it again
+	Clock   Kind = "clock"   // A's clock is set, wrong or right, or drifts
+	Collect Kind = "collect" // A collects removals and what has expired
+	Slow    Kind = "slow"    // A's disk is slow, or as fast as ever
+	Fail    Kind = "fail"    // A's disk fails now and then, or not any more
+	Urgent  Kind = "urgent"  // A namespace gets another priority at A
+)
+
+// Faults are all kinds but Act.
+var Faults = []Kind{Cut, Mute, Mend, Break, Twice, Tamper, Crash, Clone, Backup, Restore, Drop, Clock, Collect, Slow, Fail, Urgent}
+
+// Happening is one thing that happens to a run: at a time, in milliseconds from
+// its start, with what chance adds to it drawn from N.
+type Happening struct {
+	At   int64
+	Kind Kind
+	A, B int
+	N    uint64
+}
+
+// Plan is all that a run follows from, but for the App.
+type Plan struct {
+	// Seed is what all chance is drawn from.
+	Seed uint64
+	// Nodes is how many there are at the start.
+	Nodes int
+	// Namespaces are their names, ordered.
+	Namespaces []string
+	// Older is of a thousand nodes and features how many lack one, as nodes of
+	// an older release do.
+	Older int
+	// Happenings are ordered by time.
+	Happenings []Happening
+}
+
+// maxActs and maxGap bound a plan's happenings, and what time is between two.
+const maxActs = 120
+
+// NewPlan draws a plan from a seed. Of the faults given a half that is drawn
+// does not happen (Groce et al., "Swarm Testing", 2012): what a fault hides is
+// found where it is missing.
+func NewPlan(seed uint64, faults []Kind) *Plan {
+	d := newDraw(seed, "plan")
+	p := &Plan{Seed: seed, Nodes: pick(&d, 2, 3, 3, 3, 4, 5), Namespaces: []string{"alpha"}}
+	if d.In(250) {
+		p.Namespaces = append(p.Namespaces, "beta")
+	}
+	if d.In(200) {
+		p.Older = 200
+	}
+	var kinds []Kind
+	for _, k := range faults {
+		if d.In(500) {
+			kinds = append(kinds, k)
+		}
+	}
+	count := 5 + d.IntN(maxActs/4)
+	if d.In(50) {
+		count += maxActs // what takes a long story to go wrong
+	}
+	acts := pick(&d, 300, 500, 800) // of a thousand
+	gap := pick(&d, 10, 100, 1000, 20_000)
+	at := int64(0)
+	for range count {
+		at += int64(d.IntN(pick(&d, 10, gap)))
+		h := Happening{At: at, Kind: Act, A: d.IntN(p.Nodes + 1), B: d.IntN(p.Nodes + 1), N: d.Uint64()}
+		if len(kinds) > 0 && !d.In(acts) {
+			h.Kind = kinds[d.IntN(len(kinds))]
+		}
+		p.Happenings = append(p.Happenings, h)
+	}
+	return p
+}
+
+// without returns the plan less the happenings from one place up to below another.
+func (p *Plan) without(from, to int) *Plan {
+	q := *p
+	q.Happenings = slices.Delete(slices.Clone(p.Happenings), from, to)
+	return &q
+}
+
+// has reports whether something of a kind happens.
+func (p *Plan) has(k Kind) bool {
+	return slices.ContainsFunc(p.Happenings, func(h Happening) bool { return h.Kind == k })
+}

@@ -1,0 +1,46 @@
+package sim
+
+import "fmt"
+
+// App is a program that runs on every node of a run: what an embedder's would
+// do with replica.DB, in a world where everything goes wrong that can.
+type App interface {
+	// Act does something on a node: reads, writes in any number of
+	// transactions, decides. It is called again and again, on nodes that run,
+	// and must draw all chance from d. An error fails the run.
+	Act(n *Node, d *Draw) error
+	// Settled is called at the end, when all faults are over and all nodes hold
+	// the same, and checks what must be so then. An error fails the run.
+	Settled(nodes []*Node) error
+}
+
+// Failure is what a check found. It is the error of Run.
+type Failure struct {
+	Seed  uint64
+	At    int64 // milliseconds from the start
+	Check string
+	Text  string
+	Plan  *Plan
+}
+
+// Error says what failed, and where.
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d, after %d ms: %s: %s", f.Seed, f.At, f.Check, f.Text)
+}
+
+// Run runs a plan. The error is a *Failure. If trace is not nil it is called
+// with a line for all that happens.
+func Run(p *Plan, app App, trace func(string)) (count Count, err error) {
+	w := newWorld(p, app, trace)
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case *Failure:
+			count, err = w.count, r
+		default:
+			panic(fmt.Sprintf("seed %d: %v", p.Seed, r))
+		}
+	}()
+	w.run()
+	return w.count, nil
+}

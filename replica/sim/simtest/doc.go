@@ -1,0 +1,12 @@
+// Package simtest keeps one invariant: a run that fails prints the one command
+// that runs it again.
+//
+// It runs the seeds of package sim in a test, on all processors:
+//
+//	func TestRollout(t *testing.T) {
+//		simtest.Run(t, func() sim.App { return &rollout{} })
+//	}
+//
+// With -sim.seeds N a test runs so many, from -sim.first on; with -sim.seed N that
+// one only, made small if it fails, and tells all that happens.
+package simtest
