@@ -14,7 +14,6 @@ import (
 func TestTwoThatDialEachOtherMeetByOneLink(t *testing.T) {
 	for name, between := range map[string]func(f *wholeFleet){
 		"for a second": func(*wholeFleet) {},
-		"for an hour":  func(f *wholeFleet) { f.pass(time.Hour) },
 		"and one starts again": func(f *wholeFleet) {
 			f.nodes[1].restart()
 		},
