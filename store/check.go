@@ -248,6 +248,11 @@ func (c *checker) log() (live tally, err error) {
 		return live, readError(err)
 	}
 	defer it.Close()
+	records, err := c.snap.seeker()
+	if err != nil {
+		return live, err
+	}
+	defer records.Close()
 	for ok := it.First(); ok; ok = it.Next() {
 		n, seq, ok := splitLogged(it.Key())
 		w, known := ns.lineage.writer(uint64(n))
@@ -258,7 +263,7 @@ func (c *checker) log() (live tally, err error) {
 		var failed error
 		err := readLogKeys(it.Value(), func(key []byte) bool {
 			var rec crdt.Record
-			if rec, failed = c.snap.Get(crdt.Key(key)); failed == nil && holds(rec, crdt.Dot{Writer: w, Seq: seq}) {
+			if rec, failed = records.get(crdt.Key(key)); failed == nil && holds(rec, crdt.Dot{Writer: w, Seq: seq}) {
 				c.add(&live, crdt.Dot{Writer: w, Seq: seq}, key)
 			}
 			return failed == nil

@@ -57,7 +57,6 @@ type collector struct {
 	first     bool // nothing was collected before: the first release may have written here
 	done      Collected
 	live      uint64 // parts of log entries that stayed
-	reader    recordReader
 }
 
 func (c *collector) run() error {
@@ -220,25 +219,17 @@ func (c *collector) parts(snap *Snapshot, stretches []stretch) (parts []part, le
 
 // read reads the records at the keys of a map, in their order.
 func (c *collector) read(snap *Snapshot, records map[crdt.Key]crdt.Record) error {
-	it, err := snap.iterator(crdt.AllKeys)
+	r, err := snap.seeker()
 	if err != nil {
 		return err
 	}
-	defer it.Close()
-	c.reader = recordReader{writers: c.ns.lineage.writer}
-	var seek []byte
+	defer r.Close()
 	for _, k := range sortedKeys(records) {
-		seek = c.ns.records.record(seek[:0], k)
-		if !it.SeekGE(seek) || !bytes.Equal(it.Key(), seek) {
-			continue
-		}
-		e, err := c.reader.entry(it)
-		if err != nil {
+		if records[k], err = r.get(k); err != nil {
 			return err
 		}
-		records[k] = e.Record
 	}
-	return readError(it.Error())
+	return nil
 }
 
 // drops reports whether the record has an event that goes.

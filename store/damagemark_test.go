@@ -23,7 +23,7 @@ func TestDamageThatARunFoundOutlastsIt(t *testing.T) {
 	b := readFile(t, mem, table)
 	b[100] ^= 1
 	writeFile(t, mem, table, b)
-	if got := outcome(t, mem, held); got != readRefused {
+	if got := outcomeOfGets(t, mem, held); got != readRefused {
 		t.Fatalf("reading: %s", got)
 	}
 	_, err = openEngine("store", smallEngine(mem))

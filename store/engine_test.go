@@ -42,6 +42,20 @@ func get(e *engine, key string) (string, error) {
 	return value, c.Close()
 }
 
+// scan reads all that an engine holds: under -race, where Pebble traces each
+// table that a Get looks at, in a tenth of the time.
+func scan(e *engine) (map[string]string, error) {
+	it, err := e.DB.NewIter(nil)
+	if err != nil {
+		return nil, readError(err)
+	}
+	held := map[string]string{}
+	for ok := it.First(); ok; ok = it.Next() {
+		held[string(it.Key())] = string(it.Value())
+	}
+	return held, readError(it.Close())
+}
+
 func TestEngineKeepsWhatWasWritten(t *testing.T) {
 	for _, tc := range []struct {
 		name, dir string

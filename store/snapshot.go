@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -192,6 +193,34 @@ func (s *Snapshot) iterator(span crdt.Span) (*pebble.Iterator, error) {
 		return nil, s.ns.named("scan", readError(err))
 	}
 	return it, nil
+}
+
+// seeker reads records of a snapshot by one iterator: many of them, best in the
+// order of their keys. Not safe for concurrent use.
+type seeker struct {
+	*pebble.Iterator
+	ns     *Namespace
+	reader recordReader
+	key    []byte
+}
+
+// seeker returns one, to be closed.
+func (s *Snapshot) seeker() (*seeker, error) {
+	it, err := s.iterator(crdt.AllKeys)
+	if err != nil {
+		return nil, err
+	}
+	return &seeker{Iterator: it, ns: s.ns, reader: recordReader{writers: s.ns.lineage.writer}}, nil
+}
+
+// get returns the record at k, or nil.
+func (r *seeker) get(k crdt.Key) (crdt.Record, error) {
+	r.key = r.ns.records.record(r.key[:0], k)
+	if !r.SeekGE(r.key) || !bytes.Equal(r.Key(), r.key) {
+		return nil, readError(r.Error())
+	}
+	e, err := r.reader.entry(r.Iterator)
+	return e.Record, err
 }
 
 // entry reads the record that it is at.
