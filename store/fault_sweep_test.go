@@ -32,8 +32,11 @@ func TestAnyFailingOperationIsSurvived(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			step := int64(7) // a prime, so that the kinds of operations all come up
-			if *everyFault {
+			switch {
+			case *everyFault:
 				step = 1
+			case testing.Short():
+				step = 31
 			}
 			end := int64(1 << 30)
 			for at := int64(1); at <= end; at += step {
