@@ -34,10 +34,6 @@ type Guard interface {
 	RUnlock()
 }
 
-// NewLineage returns an empty lineage that is safe for concurrent use, as are
-// its Pasts: each call takes g for itself, and calls nothing while it does.
-func NewLineage(g Guard) *Lineage { return &Lineage{guard: g} }
-
 // run is a writer. chain and pos say where it is; positions count from 1.
 // names is up to which seq it covers the writer before it in the chain.
 type run struct {

@@ -63,8 +63,9 @@ func (b *LineageBuilder) Add(w *Placed) error {
 	return l.add(w.Writer, node, w.Parents)
 }
 
-// Lineage returns the lineage, guarded by g, and leaves the builder without
-// writers. A writer that was added twice is refused, with an error that wraps
+// Lineage returns the lineage, and leaves the builder without writers. It is safe
+// for concurrent use, as are its Pasts: each call takes g for itself, and calls
+// nothing while it does. A writer that was added twice is refused, with an error that wraps
 // ErrWriterRecord.
 func (b *LineageBuilder) Lineage(g Guard) (*Lineage, error) {
 	l := b.built

@@ -18,10 +18,7 @@ import (
 type Log[T any] struct{ handle }
 
 // An entry's sub is index(8, big-endian) writer(16).
-const (
-	logIndexBytes = 8
-	logSubBytes   = logIndexBytes + len(WriterID{})
-)
+const logIndexBytes = 8
 
 // NewLog returns the log at the path of the given parts.
 func NewLog[T any](parts ...string) Log[T] { return LogAt[T](parts) }

@@ -5,8 +5,8 @@ import "slices"
 // Register is a last-writer-wins register: one value of type T. A write
 // replaces every write that it has seen; of concurrent ones the latest by
 // (time, dot) is shown, and the others can be seen by Conflicts until a later
-// write replaces them. Where the one that is shown expires, the next is. A deletion removes what it has seen; a concurrent write
-// survives it.
+// write replaces them. Where the one that is shown expires, the next is. A
+// deletion removes what it has seen; a concurrent write survives it.
 type Register[T any] struct{ handle }
 
 // NewRegister returns the register at the path of the given parts.

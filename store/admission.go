@@ -29,8 +29,8 @@ func (e *engine) admit() error {
 }
 
 // health returns nil, or why writes are refused: the fault, ErrDiskFull,
-// ErrClosed, or that the store is only examined. On a full disk it looks whether there is room again, and if so
-// writes are taken from then on.
+// ErrClosed, or that the store is only examined. On a full disk it looks whether
+// there is room again, and if so writes are taken from then on.
 func (e *engine) health() error {
 	if err := e.open(); err != nil {
 		return err

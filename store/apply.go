@@ -207,8 +207,9 @@ func (t *touched) add(key []byte) {
 // the sender has not seen, so the sender's replaces it. Where looking at the
 // log would cost more than reading the records, all are taken as touched.
 //
-// A removal of ours that was collected, or a value that had expired, has no entry there any more: where the
-// sender has not seen all that may have been, the log does not tell.
+// A removal of ours that was collected, or a value that had expired, has no
+// entry there any more: where the sender has not seen all that may have been,
+// the log does not tell.
 func (a *apply) findTouched(records int) error {
 	if !a.to.CoversAll(a.snap.view.at.floor) {
 		a.touched.all = true

@@ -44,7 +44,8 @@ type Write struct {
 
 // Commit commits a transaction and returns its dot. It fails with ErrConflict,
 // an error that wraps crdt.ErrPath for a key that is none, crdt.ErrValue for a
-// value too large, crdt.ErrExpiry for one that cannot expire then, ErrDiskFull, ErrHalted, ErrNoNamespace or ErrClosed: then nothing was written. Only a
+// value too large, crdt.ErrExpiry for one that cannot expire then, ErrDiskFull,
+// ErrHalted, ErrNoNamespace or ErrClosed: then nothing was written. Only a
 // durable commit whose fsync failed, with ErrHalted, is visible here until the
 // store is closed; whether it is on disk is then unknown.
 func (ns *Namespace) Commit(w *Write) (crdt.Dot, error) {

@@ -9,10 +9,9 @@ import (
 // The floor of a namespace is a vector: of the removals and of the values that
 // expire that it covers, some may have been collected, here or at a node whose
 // records came here. (A value that expired is as good as a removal: it
-// supersedes what it replaced.) Whoever
-// does not cover it may still hold what such a removal removed, and the log
-// would never tell. So it bounds what may be told by the log, in both
-// directions:
+// supersedes what it replaced.) Whoever does not cover it may still hold what
+// such a removal removed, and the log would never tell. So it bounds what may be
+// told by the log, in both directions:
 //
 //   - to a peer that does not cover our floor no delta is built, unless it
 //     holds nothing at all (Changes);
@@ -21,8 +20,8 @@ import (
 //   - with the records of a sender comes its floor: they may lack removals up
 //     to it (newApply, move).
 //
-// On disk entries are only added and raised; those that others imply are left
-// out when it is read.
+// On disk an apply only adds and raises entries, and a collection writes all of
+// them anew; those that others imply are left out when it is read.
 
 // loadFloor reads the floor.
 func (ns *Namespace) loadFloor(r pebble.Reader) (crdt.Vector, error) {

@@ -70,9 +70,10 @@ func (in *Incoming) fail(err error) error {
 }
 
 // Finish applies the delta, whose vector is to and whose sender's floor is
-// floor, both with or without what their entries imply: after it the namespace covers to,
-// and its floor is the join of both. Its records, its log entries and the
-// vector become visible together when Finish returns, and durable soon after.
+// floor, both with or without what their entries imply: after it the namespace
+// covers to, and its floor is the join of both. Its records, its log entries and
+// the vector become visible together when Finish returns, and durable soon
+// after.
 //
 // Errors wrap crdt.ErrUnknownWriter if the record of a writer in to or floor,
 // or of an ancestor, was not learned, ErrBelowFloor if the sender collected
