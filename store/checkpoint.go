@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -200,9 +201,10 @@ func appendNumbered(dst []byte, v crdt.Vector, number func(crdt.WriterID) (uint3
 	return dst
 }
 
-// readNumbered reads what appendNumbered wrote.
+// readNumbered reads what appendNumbered wrote. Its length is bounded by that of
+// the value: a namespace may come to have more branches than one message names.
 func (ns *Namespace) readNumbered(r *crdt.Reader) crdt.Vector {
-	n := r.Array(2 * crdt.MaxVectorEntries)
+	n := r.Array(math.MaxInt32)
 	if n%2 != 0 {
 		r.Fail("a writer without its seq")
 	}
