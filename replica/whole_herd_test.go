@@ -14,7 +14,7 @@ import (
 var wholeHerd = flag.Int("whole.herd", 40, "how many devices return to a hub at once")
 
 // herdHandshakes is how many handshakes the hub of a herd takes at a time.
-const herdHandshakes = 8
+const herdHandshakes = 4
 
 // herd has all nodes dial the first, whose network it tells.
 func herd(network **transport.QUIC) func(int, *wholeNode) {
