@@ -48,6 +48,11 @@ func Diagnose(ctx context.Context, dir string) ([]Finding, error) {
 				return err
 			}
 			found = append(found, branchFinding(name, branchesOf(ns, self.node, ns.Visible().Normal()))...)
+			if waits, err := repairWaits(ns, self.member); err != nil {
+				return err
+			} else if waits {
+				found = append(found, repairFinding(name))
+			}
 		}
 		return s.Check(ctx)
 	})
@@ -145,6 +150,9 @@ func storeFinding(err error) Finding {
 
 func namespaceFindings(ns NamespaceStatus) []Finding {
 	found := branchFinding(ns.Name, ns.Own)
+	if ns.Repairing {
+		found = append(found, repairFinding(ns.Name))
+	}
 	var lost, missing uint64
 	for _, l := range ns.Losses {
 		lost += l.Peers - l.Had
@@ -163,6 +171,13 @@ func namespaceFindings(ns NamespaceStatus) []Finding {
 			"run doctor at both: one that is damaged says so. If both are whole, they add what the other holds by themselves, and compare again within a few hours"))
 	}
 	return found
+}
+
+// repairFinding says that a repair has not ended.
+func repairFinding(namespace string) Finding {
+	return problem("namespace "+namespace,
+		"what could be read of its damaged store is kept, and not written again yet: no peer since has had all that it had of other nodes",
+		"serve it where such a peer can be reached. If what it had of others is nowhere any more, run 'anabranch repair --alone'")
 }
 
 // branchFinding says that a directory was copied, restored or set back.

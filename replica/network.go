@@ -30,11 +30,14 @@ type membership struct {
 // mayWrite returns an error that wraps ErrNotGranted if this node is a member
 // that may not write a namespace, or not read it: then what it wrote would stay
 // here.
-func (d *DB) mayWrite(namespace string) error {
-	if d.identity == nil {
+func (d *DB) mayWrite(namespace string) error { return mayWriteAs(d.identity, namespace) }
+
+// mayWriteAs is mayWrite of a member; nil is of no cluster, and may.
+func mayWriteAs(member *transport.Identity, namespace string) error {
+	if member == nil {
 		return nil
 	}
-	switch g := d.identity.Credential().Grants; {
+	switch g := member.Credential().Grants; {
 	case !g.CanWrite(namespace):
 		return ErrNotGranted
 	case !g.CanRead(namespace):

@@ -93,6 +93,15 @@ func reissue(ctx context.Context, ns *store.Namespace) (store.Reissued, error) {
 	return ns.Reissue(ctx)
 }
 
+// repairWaits reports whether what could be read of a damaged namespace waits
+// for peers, to be written again by a member; see mayWriteAs.
+func repairWaits(ns *store.Namespace, member *transport.Identity) (bool, error) {
+	if mayWriteAs(member, ns.Name()) != nil {
+		return false, nil
+	}
+	return ns.Pending()
+}
+
 const (
 	// reissueEvery is how often a repaired namespace looks whether a peer has
 	// filled it.
@@ -125,9 +134,9 @@ func (d *DB) startReissuing() error {
 		if err != nil {
 			return err
 		}
-		if waits, err := ns.Pending(); err != nil {
+		if waits, err := repairWaits(ns, d.identity); err != nil {
 			return err
-		} else if waits && d.mayWrite(name) == nil {
+		} else if waits {
 			waiting = append(waiting, ns)
 		}
 	}

@@ -80,6 +80,10 @@ type NamespaceStatus struct {
 	// Losses are what the store was found to lack since Open of what its own
 	// node wrote, ordered by writer.
 	Losses []Loss
+	// Repairing says that what could be read of the damaged store which this
+	// one was repaired from is not written again yet: no peer since has had all
+	// that it had of other nodes. See Repair.
+	Repairing bool
 	// Priority is how urgent it is on links, as SetPriority says.
 	Priority Priority
 	// Diverged are the peers that were found to cover the same transactions,
@@ -192,7 +196,8 @@ func (n *Namespace) status() NamespaceStatus {
 	}
 	s.Transactions = visible.Transactions()
 	s.Unsynced = s.Transactions - durable.Transactions()
-	s.Priority, _ = n.db.priority(n.Name()) // else it is being closed
+	s.Repairing, _ = repairWaits(n.store, n.db.identity) // else it cannot be read, and Check says so
+	s.Priority, _ = n.db.priority(n.Name())              // else it is being closed
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Watchers, s.Counters = len(n.watchers), n.counters

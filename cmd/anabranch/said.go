@@ -36,7 +36,7 @@ type (
 func namespaceRowOf(ns replica.NamespaceStatus) namespaceStatusRow {
 	row := namespaceStatusRow{
 		Name: ns.Name, Hash: hex.EncodeToString(ns.Hash[:]), Transactions: ns.Transactions, Unsynced: ns.Unsynced, Unsent: ns.Unsent,
-		Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers,
+		Writers: ns.Writers, Branches: ns.Branches, Watchers: ns.Watchers, Repairing: ns.Repairing,
 		Own: []branchRow{}, Losses: []lossRow{}, Counters: counterUsageRowOf(ns.Counters),
 	}
 	if ns.Priority != replica.PriorityNormal {
@@ -61,8 +61,20 @@ func noticeRowOf(n replica.Notice) noticeRow {
 
 // printSaid prints what there is only to say if something happened.
 func printSaid(out io.Writer, r statusRow) error {
-	for _, print := range []func(io.Writer, statusRow) error{printCounters, printBranches, printLosses, printNotices} {
+	for _, print := range []func(io.Writer, statusRow) error{printRepairs, printCounters, printBranches, printLosses, printNotices} {
 		if err := print(out, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printRepairs(out io.Writer, r statusRow) error {
+	for _, ns := range r.Namespaces {
+		if !ns.Repairing {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "\nnamespace %s: a repair waits for peers; see 'anabranch doctor'\n", ns.Name); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,8 @@ type (
 		Branches int     `json:"branches"`
 		Watchers int     `json:"watchers"`
 		Priority string  `json:"priority,omitempty"` // unless normal
+		// Repairing says that a repair has not ended: it waits for peers.
+		Repairing bool `json:"repairing,omitempty"`
 		// Own are the lines of runs of this node: several if the directory
 		// was copied, restored or set back. Losses are what peers had of
 		// them and the store had not.
