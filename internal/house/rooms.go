@@ -69,6 +69,7 @@ var plan = []room{
 	{dir: "internal/netlab", libs: []string{"golang.org/x/sys"}},
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
 	{dir: "internal/house", tests: []string{scripts}},
+	{dir: "internal/planted", libs: []string{scripts}},
 }
 
 // roomOf returns the room that holds the folder, or nil.
