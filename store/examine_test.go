@@ -52,6 +52,9 @@ func TestExamineSaysWhatOpenWould(t *testing.T) {
 		}
 	}
 	mem := filledNode(t)
+	ok(t, mem.Remove("db/"+formatFile))
+	must(t, Examine("db", Options{FS: mem}, look), ErrDamaged)
+	mem = filledNode(t)
 	ok(t, markDamaged(mem, "db", errors.New("as it was")))
 	must(t, Examine("db", Options{FS: mem}, look), ErrDamaged)
 }

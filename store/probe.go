@@ -20,7 +20,7 @@ func checkDir(fsys vfs.FS, dir string, why purpose) error {
 		}
 	}
 	state, err := readFormat(fsys, dir)
-	if err == nil && state == "" && (why == purposeServe || why == purposeRestore) {
+	if err == nil && state == "" && why != purposeRepair {
 		if err = checkVacant(fsys, dir); err != nil {
 			err = fmt.Errorf("open store %s: %w", dir, err)
 		}
