@@ -2,7 +2,6 @@ package replica
 
 import (
 	"crypto/sha256"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -124,7 +123,7 @@ func (m *mesh) spread(l *link, news protocol.Whereabouts) {
 		return
 	}
 	others := m.others(l)
-	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	dice().Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	for _, o := range others[:min(len(others), spreadTo)] {
 		if t, ok := m.told[o.remote()]; ok { // else it is to be told of all yet
 			t.at = time.Now()
@@ -199,7 +198,7 @@ func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, s
 		slices.Sort(w.Places)
 		all = append(all, *w)
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	dice().Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:min(len(all), most)]
 }
 

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -274,7 +273,7 @@ func (b *book) next(now time.Time, suits func(*candidate) bool) (best *candidate
 		case best == nil || rank < 0:
 			best, ties = c, 1
 		case rank == 0:
-			if ties++; rand.IntN(ties) == 0 {
+			if ties++; dice().IntN(ties) == 0 {
 				best = c
 			}
 		}
@@ -316,7 +315,7 @@ func (b *book) failed(c *candidate, err error, now time.Time) {
 	if kindOf(err) != benign {
 		c.failure, c.failedAt = err, now
 	}
-	c.breaker.fail(now, err, rand.Float64())
+	c.breaker.fail(now, err, dice().Float64())
 	hopeless := c.hearsay() && c.breaker.failures >= hearsayTries
 	if hopeless || kindOf(err) == fault && c.breaker.faults > 1 || now.Sub(c.heard) > keepCandidates {
 		b.drop(c)
@@ -338,7 +337,7 @@ func (b *book) ended(c *candidate, cause error, held time.Duration, now time.Tim
 	if kindOf(cause) != benign {
 		c.failure, c.failedAt = cause, now
 	}
-	c.breaker.ended(now, cause, held, rand.Float64())
+	c.breaker.ended(now, cause, held, dice().Float64())
 	b.wake()
 }
 

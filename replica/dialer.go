@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -180,14 +179,14 @@ func (d *dialer) failed(err error) {
 	defer d.mu.Unlock()
 	now := time.Now()
 	if errors.Is(err, errLinked) {
-		d.breaker.fail(now, err, rand.Float64())
+		d.breaker.fail(now, err, dice().Float64())
 		return
 	}
 	if d.failure == nil || d.failure.Error() != err.Error() {
 		d.mesh.log.Info("no link", "address", d.address, "cause", err)
 	}
 	d.missed, d.failure, d.failedAt = true, err, now
-	d.breaker.fail(now, err, rand.Float64())
+	d.breaker.fail(now, err, dice().Float64())
 }
 
 // hold returns when a link has ended, or is in doubt.
@@ -224,7 +223,7 @@ func (d *dialer) lost(l *link) {
 	if kindOf(cause) != benign {
 		d.failure, d.failedAt = cause, now
 	}
-	d.breaker.ended(now, cause, now.Sub(l.since), rand.Float64())
+	d.breaker.ended(now, cause, now.Sub(l.since), dice().Float64())
 }
 
 // met returns who was there last.
