@@ -6,31 +6,44 @@ import "errors"
 // returns the smallest that it found, and how that fails. It runs the plan some
 // hundred times, each with an App of its own. A plan that does not fail is
 // returned as it is, with nil.
-//
-// Zeller, Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002.
 func Shrink(p *Plan, newApp func() App) (*Plan, *Failure) {
 	failure := fails(p, newApp)
 	if failure == nil {
 		return p, nil
 	}
-	for {
-		smaller, how := shrinkOnce(p, failure.Check, newApp)
-		if how == nil {
-			return p, failure
+	p = Reduce(p, func(q *Plan) bool {
+		f := fails(q, newApp)
+		if f == nil || f.Check != failure.Check {
+			return false
 		}
-		p, failure = smaller, how
+		failure = f
+		return true
+	})
+	return p, failure
+}
+
+// Reduce takes out of a plan what can be taken out while it fails, and returns
+// what is left. It asks for some hundred smaller plans whether they fail: where
+// something else than Run plays them.
+//
+// Zeller, Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002.
+func Reduce(p *Plan, fails func(*Plan) bool) *Plan {
+	for {
+		smaller, found := reduceOnce(p, fails)
+		if !found {
+			return p
+		}
+		p = smaller
 	}
 }
 
-// shrinkOnce takes out what can be taken out of a plan; how is nil if nothing
-// can.
-func shrinkOnce(p *Plan, check string, newApp func() App) (_ *Plan, how *Failure) {
+// reduceOnce takes out what can be taken out of a plan in one go.
+func reduceOnce(p *Plan, fails func(*Plan) bool) (_ *Plan, found bool) {
 	try := func(q *Plan) bool {
-		f := fails(q, newApp)
-		if f == nil || f.Check != check {
+		if !fails(q) {
 			return false
 		}
-		p, how = q, f
+		p, found = q, true
 		return true
 	}
 	for size := max(len(p.Happenings)/2, 1); size > 0; size /= 2 {
@@ -52,7 +65,7 @@ func shrinkOnce(p *Plan, check string, newApp func() App) (_ *Plan, how *Failure
 			break
 		}
 	}
-	return p, how
+	return p, found
 }
 
 // fails runs a plan, and returns how it fails, or nil.
