@@ -41,7 +41,7 @@ func TestCopiedAndRestoredDevicesLoseNothing(t *testing.T) {
 		fleets = min(fleets, 5)
 	}
 	for i := range uint64(fleets) {
-		seed := *wholeSeed + i
+		seed := *wholeFirst + i
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			playBranches(t, seed)

@@ -148,7 +148,7 @@ var wholeDrops = flag.Int("whole.drops", 50, "how many histories with dropped na
 // nothing of it: a node has seen what its vector says, filled or not.
 func TestDroppedNamespacesAgreeWithTheOracle(t *testing.T) {
 	for i := range uint64(*wholeDrops+wholeNamespaces-1) / wholeNamespaces {
-		seed := *wholeSeed + i
+		seed := *wholeFirst + i
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			playSteps(t, seed, 3, 2*wholeSteps, (*wholeTrial).dropAndStep)

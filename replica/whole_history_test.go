@@ -23,7 +23,7 @@ import (
 // they share restarts, power cuts and partitions, and nothing else.
 
 var (
-	wholeSeed  = flag.Uint64("whole.seed", 1, "seed of the first fleet")
+	wholeFirst = flag.Uint64("whole.first", 1, "seed of the first fleet")
 	wholeCount = flag.Int("whole.histories", 2000, "how many histories whole nodes play")
 )
 
@@ -39,7 +39,7 @@ func TestWholeNodesAgreeWithTheOracle(t *testing.T) {
 		fleets = min(fleets, 20)
 	}
 	for i := range uint64(fleets) {
-		seed := *wholeSeed + i
+		seed := *wholeFirst + i
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
 			playWhole(t, seed)
@@ -151,7 +151,7 @@ func (w *wholeTrial) transact(n *wholeNode, ns int) {
 		return // it had nothing to write
 	}
 	dot := crdt.Dot{Writer: writer, Seq: after[writer]}
-	w.histories[ns].Record(dot, w.timeOf(n, ns, dot), seen, ops...)
+	w.histories[ns].Record(dot, n.timeOf(wholeName(ns), dot), seen, ops...)
 	w.acked[ackedIn{n, ns}] = after
 	if w.noted != nil {
 		w.noted(n, ns, writer, seen)
@@ -159,9 +159,9 @@ func (w *wholeTrial) transact(n *wholeNode, ns int) {
 }
 
 // timeOf returns the timestamp of a transaction.
-func (w *wholeTrial) timeOf(n *wholeNode, ns int, dot crdt.Dot) (at crdt.Timestamp) {
-	w.t.Helper()
-	err := n.namespace(wholeName(ns)).View(context.Background(), func(v *View) error {
+func (n *wholeNode) timeOf(namespace string, dot crdt.Dot) (at crdt.Timestamp) {
+	n.fleet.t.Helper()
+	err := n.namespace(namespace).View(context.Background(), func(v *View) error {
 		for e, err := range v.Scan(crdt.AllKeys) {
 			if err != nil {
 				return err
@@ -175,7 +175,7 @@ func (w *wholeTrial) timeOf(n *wholeNode, ns int, dot crdt.Dot) (at crdt.Timesta
 		return nil
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		n.fleet.t.Fatal(err)
 	}
 	return at
 }

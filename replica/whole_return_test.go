@@ -35,7 +35,7 @@ func TestWhoReturnsBringsNothingBackAndLosesNothing(t *testing.T) {
 	var began, resumed atomic.Int64
 	t.Run("histories", func(t *testing.T) {
 		for i := range uint64(*wholeReturns) {
-			seed := *wholeSeed + i
+			seed := *wholeFirst + i
 			t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 				t.Parallel()
 				playReturns(t, seed, &began, &resumed)

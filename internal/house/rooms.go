@@ -52,7 +52,7 @@ var plan = []room{
 		dir:   "replica",
 		rooms: []string{"crdt", "store", "transport", "replica/protocol"},
 		libs:  []string{pebble, msgpack, "golang.org/x/sync"},
-		tests: []string{"crdt/crdttest", "transport/simnet", rapid},
+		tests: []string{"crdt/crdttest", "transport/simnet", "replica/sim", rapid},
 	},
 	{
 		dir:   "replica/lan",

@@ -1,0 +1,221 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/crdt/crdttest"
+	"github.com/anabranch-db/anabranch/replica/sim"
+	"github.com/anabranch-db/anabranch/transport"
+	"github.com/anabranch-db/anabranch/transport/simnet"
+)
+
+// seedWorld is a fleet that lives through a plan.
+type seedWorld struct {
+	*wholeFleet
+	plan      *sim.Plan
+	verdict   *verdict
+	wire      *packetLog
+	members   []*seedNode
+	cuts      map[[2]*seedNode]bool
+	moves     int // new addresses so far
+	histories map[string]*crdttest.History[wholeOp]
+}
+
+// seedNode is one of its nodes, and what happened to it.
+type seedNode struct {
+	*wholeNode
+	number int
+	home   string // its first address, which the others know
+	clock  offsetClock
+	port   *port
+	loss   float64
+	backup []byte
+	back   time.Time              // when it starts again, if it does not run
+	held   map[string]crdt.Vector // what was on its disk, by namespace
+}
+
+func (m *seedNode) String() string { return fmt.Sprintf("node %d", m.number) }
+
+func newSeedWorld(p *sim.Plan, tell func(string)) *seedWorld {
+	w := &seedWorld{
+		plan: p, verdict: &verdict{}, wire: newPacketLog(tell), cuts: map[[2]*seedNode]bool{},
+		histories: map[string]*crdttest.History[wholeOp]{},
+	}
+	for _, name := range p.Namespaces {
+		w.histories[name] = &crdttest.History[wholeOp]{}
+	}
+	return w
+}
+
+// draw returns the chance that a number stands for.
+func (w *seedWorld) draw(n uint64) *rand.Rand { return rand.New(rand.NewPCG(w.plan.Seed, n)) }
+
+func chosen[T any](d *rand.Rand, all ...T) T { return all[d.IntN(len(all))] }
+
+// live is the whole story, in a bubble.
+func (w *seedWorld) live() {
+	w.wire.began = time.Now()
+	d := w.draw(0)
+	w.wholeFleet = &wholeFleet{t: w.verdict, net: simnet.New(simnet.Options{
+		Seed:    w.plan.Seed,
+		Latency: chosen(d, time.Millisecond, 10*time.Millisecond, 80*time.Millisecond),
+		Jitter:  chosen(d, time.Millisecond, 20*time.Millisecond),
+	})}
+	w.verdict.hear(func() {
+		w.populate(d)
+		for _, h := range w.plan.Happenings {
+			w.until(w.wire.began.Add(time.Duration(h.At) * time.Millisecond))
+			w.happen(h)
+		}
+		w.heal()
+		w.agree()
+	})
+	w.wire.end()
+	w.verdict.hear(w.close)
+}
+
+// populate makes the nodes.
+func (w *seedWorld) populate(d *rand.Rand) {
+	var err error
+	if w.authority, err = transport.NewAuthority(nil); err != nil {
+		w.t.Fatal(err)
+	}
+	o := Options{Retention: chosen(d, time.Minute, DefaultRetention)}
+	if happens(w.plan, sim.Collect) {
+		o.Retention = time.Minute
+	}
+	for i := range w.plan.Nodes {
+		identity, err := w.authority.Enroll(nil, transport.AllNamespaces())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		o.Peers = nil
+		for j := range w.plan.Nodes {
+			if j != i {
+				o.Peers = append(o.Peers, packetAddress(j))
+			}
+		}
+		m := w.add(&wholeNode{identity: identity, disk: vfs.NewCrashableMem(), options: o})
+		m.open()
+	}
+}
+
+// add adds a node, which is to be opened.
+func (w *seedWorld) add(n *wholeNode) *seedNode {
+	m := &seedNode{wholeNode: n, number: len(w.members), held: map[string]crdt.Vector{}}
+	m.home = packetAddress(m.number)
+	n.fleet, n.address = w.wholeFleet, m.home
+	n.options.Now = m.clock.now
+	n.listen = func() (transport.Network, error) { return w.listen(m) }
+	w.members, w.nodes = append(w.members, m), append(w.nodes, n)
+	return m
+}
+
+// listen opens a node's network.
+func (w *seedWorld) listen(m *seedNode) (transport.Network, error) {
+	socket, err := w.net.ListenPacket(m.address)
+	if err != nil {
+		return nil, err
+	}
+	m.port = &port{PacketConn: socket, wire: w.wire, loss: m.loss, dice: w.draw(uint64(m.number))}
+	return transport.Listen(m.identity, transport.Options{
+		Conn: m.port, KeepAlive: defaultKeepAlive, Now: m.clock.now, IgnoreExpiry: true,
+		Doubts: func() {
+			if db := m.db; db != nil && db.mesh != nil {
+				db.doubts()
+			}
+		},
+	})
+}
+
+// until lets time pass until then, and nodes start whose time has come.
+func (w *seedWorld) until(then time.Time) {
+	if wait := time.Until(then); wait > 0 {
+		w.pass(wait)
+	}
+	for _, m := range w.members {
+		if m.db == nil && !time.Now().Before(m.back) {
+			w.start(m)
+		}
+	}
+	synctest.Wait()
+}
+
+func (w *seedWorld) start(m *seedNode) {
+	w.wire.note("-- %v starts", m)
+	m.open()
+}
+
+// heal ends all faults.
+func (w *seedWorld) heal() {
+	w.wire.note("-- all is well again")
+	clear(w.cuts)
+	for _, m := range w.members {
+		m.clock.set(0)
+		if m.setLoss(0); m.db == nil {
+			w.start(m)
+		}
+		w.move(m, m.home)
+	}
+	for _, m := range w.members {
+		if err := m.db.NetworkChanged(); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, name := range w.plan.Namespaces {
+			m.namespace(name)
+		}
+	}
+}
+
+// Time for nodes to hold the same once all is well, to collect removals, and
+// to hold the same after that.
+const (
+	timeToConverge = 10 * time.Minute
+	timeToCollect  = 5 * time.Minute
+)
+
+// agree waits until all nodes hold the same, and checks what that is; and
+// once more when they have collected what can be collected.
+func (w *seedWorld) agree() {
+	for _, wait := range []time.Duration{0, timeToCollect} {
+		w.pass(wait)
+		for end := time.Now().Add(timeToConverge); !w.allLevel(); w.pass(time.Second) {
+			if time.Now().After(end) {
+				w.t.Fatalf("the nodes do not hold the same after %v: %s", timeToConverge, w.positions())
+			}
+		}
+		w.wire.note("-- all hold the same")
+		w.checkAll()
+	}
+	for _, m := range w.members {
+		if err := m.db.store.Check(context.Background()); err != nil {
+			w.t.Fatalf("%v: %v", m, err)
+		}
+	}
+}
+
+func (w *seedWorld) allLevel() bool {
+	for _, name := range w.plan.Namespaces {
+		if !w.level(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// positions says how far each node is.
+func (w *seedWorld) positions() (text string) {
+	for _, name := range w.plan.Namespaces {
+		for _, m := range w.members {
+			text += fmt.Sprintf("\n%v, %s: %v", m, name, m.namespace(name).Vector())
+		}
+	}
+	return text
+}
