@@ -182,7 +182,7 @@ func (m *mesh) loadIntroduction(l *link, e protocol.Introduce, writers []crdt.Wr
 		return frames, nil
 	}
 	m.log.Warn("closing a link: writer records cannot be read", "namespace", ns.Name(), "error", err)
-	_ = l.conn.Close(transport.CodeProtocol, "a part of a namespace cannot be read")
+	_ = l.conn.Close(transport.CodeInternal, "a part of a namespace cannot be read")
 	return nil, err
 }
 

@@ -144,7 +144,7 @@ func TestTheLoopReadsNoWriterRecords(t *testing.T) {
 	}
 	m, build := fanOutMesh(t)
 	l := introduce(m, build)
-	if err := l.outlet.run(l.ctx); !errors.Is(err, ErrDamaged) || <-l.conn.(*faultyLink).closed != transport.CodeProtocol {
+	if err := l.outlet.run(l.ctx); !errors.Is(err, ErrDamaged) || <-l.conn.(*faultyLink).closed != transport.CodeInternal {
 		t.Errorf("without writer records that are due: %v", err)
 	}
 	m, build = fanOutMesh(t)
