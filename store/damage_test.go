@@ -192,3 +192,28 @@ func TestStoreThatLostItsDataIsDamaged(t *testing.T) {
 		t.Fatalf("data without a %s file was touched: %v %v", formatFile, ls, err)
 	}
 }
+
+// Without its FORMAT file a store is damaged, as long as something tells that
+// it is one: it is not replaced, and a repair reads what is left.
+func TestStoreThatLostMoreThanItsFormatIsDamaged(t *testing.T) {
+	for _, lost := range [][]string{{"MANIFEST-"}, {"MANIFEST-", "WITNESS"}, {"MANIFEST-", "WITNESS", "marker."}, {"data"}} {
+		mem := filledNode(t)
+		ok(t, mem.Remove("db/"+formatFile))
+		for _, part := range lost {
+			names := files(t, mem, part)
+			if len(names) == 0 {
+				names = []string{"db/" + part}
+			}
+			for _, name := range names {
+				ok(t, mem.RemoveAll(name))
+			}
+		}
+		_, err := openEngine("db", smallEngine(mem))
+		must(t, err, ErrDamaged)
+		done, err := Repair(context.Background(), "db", Options{FS: mem})
+		ok(t, err)
+		if all := lost[0] != "data"; all && done.Records != 180 || !all && done.Records != 0 {
+			t.Errorf("without %q: %+v", lost, done)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -28,18 +29,27 @@ func checkDir(fsys vfs.FS, dir string, why purpose) error {
 	return err
 }
 
-// checkVacant wants nothing to be where a store that is made puts its tables:
-// it would remove it. Tables without a FORMAT file are a damaged store.
+// checkVacant wants nothing to be where a store that is made puts its files: it
+// would remove them. Those of a store without a FORMAT file are a damaged store,
+// whatever else is missing: a FORMAT file is the first that is made.
 func checkVacant(fsys vfs.FS, dir string) error {
 	data := fsys.PathJoin(dir, dataDir)
 	names, err := fsys.List(data)
-	if err != nil || len(names) == 0 {
-		return nil // to make it says why it cannot be read
+	if err != nil {
+		names = nil // to make it says why it cannot be read
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, "MANIFEST-") {
-			return fmt.Errorf("%w: %s holds data but no %s file", ErrDamaged, dir, formatFile)
-		}
+	_, err = fsys.Stat(fsys.PathJoin(dir, witnessFile))
+	switch {
+	case err == nil, slices.ContainsFunc(names, isPebbles):
+		return fmt.Errorf("%w: %s holds data but no %s file", ErrDamaged, dir, formatFile)
+	case len(names) > 0:
+		return fmt.Errorf("%s is not a store's, and would be replaced: use another directory, or move it away", data)
 	}
-	return fmt.Errorf("%s is not a store's, and would be replaced: use another directory, or move it away", data)
+	return nil
+}
+
+// isPebbles reports whether a file's name is one that Pebble alone gives. Names
+// of tables and logs are not.
+func isPebbles(name string) bool {
+	return strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "OPTIONS-") || strings.HasPrefix(name, "marker.manifest.")
 }

@@ -117,9 +117,10 @@ func (r *repairer) examine(ctx context.Context) error {
 		return err
 	}
 	if state == "" {
-		if names, err := r.fs.List(r.path(dataDir)); err != nil || len(names) == 0 {
-			return errors.Join(errors.New("there is no store"), err)
+		if err := checkVacant(r.fs, r.dir); err != nil {
+			return err
 		}
+		return errors.New("there is no store")
 	}
 	s, err := open(r.dir, r.options, purposeRepair)
 	if err != nil {
