@@ -68,7 +68,7 @@ type offer struct {
 	snap     *store.Snapshot // nil: it is still waited for
 	summary  *protocol.Summary
 	contents bool
-	stop     context.CancelFunc // of the compare that is being answered; nil: there is none
+	busy     bool // a compare is being answered
 	ended    bool
 }
 
@@ -110,26 +110,24 @@ func (o *offers) find(ns *store.Namespace, run uint64) (at slot, found bool) {
 	return slot{}, false
 }
 
-// take returns the snapshot of a run, for one that answers until ctx ends, or
-// the offer; nil if it is gone, or another answers.
-func (o *offers) take(ctx context.Context, ns *store.Namespace, run uint64) (*offer, context.Context) {
+// take returns the snapshot of a run, for one that answers; nil if it is gone.
+func (o *offers) take(ns *store.Namespace, run uint64) *offer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	at, found := o.find(ns, run)
 	one := o.open[at]
-	if !found || one.snap == nil || one.stop != nil {
-		return nil, nil
+	if !found || one.snap == nil || one.busy {
+		return nil
 	}
-	ctx, one.stop = context.WithCancel(ctx)
-	return one, ctx
+	one.busy = true
+	return one
 }
 
 // release gives it back.
 func (o *offers) release(one *offer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	one.stop()
-	one.stop = nil
+	one.busy = false
 	if one.ended {
 		one.snap.Close()
 	}
@@ -153,10 +151,7 @@ func (o *offers) endLocked(at slot) {
 
 func (o *offer) end() {
 	o.ended = true
-	switch {
-	case o.stop != nil:
-		o.stop() // and release closes it
-	case o.snap != nil:
+	if o.snap != nil && !o.busy {
 		o.snap.Close()
 	}
 }
@@ -200,7 +195,7 @@ func (m *mesh) startServe(e protocol.Serve, release func()) (kept bool) {
 	m.running.Go(func() {
 		defer release()
 		err := m.serve(l, e)
-		if err != nil && !errors.Is(err, context.Canceled) && l.ctx.Err() == nil {
+		if err != nil && l.ctx.Err() == nil {
 			m.log.Warn("a compare was not answered", "namespace", e.Namespace.Name(), "peer", l.peer.Short(), "error", err)
 		}
 		m.inbox.post(protocol.Served{Job: e.Job, Err: err})
@@ -210,12 +205,12 @@ func (m *mesh) startServe(e protocol.Serve, release func()) (kept bool) {
 
 func (m *mesh) serve(l *link, e protocol.Serve) error {
 	ns := e.Namespace.(*store.Namespace)
-	at, ctx := l.offers.take(l.ctx, ns, e.Run)
+	at := l.offers.take(ns, e.Run)
 	if at == nil {
 		return errNoOffer
 	}
 	defer l.offers.release(at)
-	if err := m.turns.take(ctx); err != nil {
+	if err := m.turns.take(l.ctx); err != nil {
 		return err
 	}
 	defer m.turns.give()
@@ -225,11 +220,11 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 			sumUp = protocol.NewContentSummary
 		}
 		var err error
-		if at.summary, err = sumUp(scanner{ctx, at.snap}); err != nil {
+		if at.summary, err = sumUp(scanner{l.ctx, at.snap}); err != nil {
 			return fmt.Errorf("read namespace %q: %w", ns.Name(), err)
 		}
 	}
-	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(ctx, l, e.Lane))
+	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l, e.Lane))
 }
 
 // sender returns what sends a frame on a link from within a turn,

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -37,33 +36,6 @@ func TestOnlyTheLastOfferIsCompared(t *testing.T) {
 	p.deliver()
 	if len(mine.serves) != 1 || mine.serves[0].Run != second {
 		t.Errorf("answers %+v, want one of run %d", mine.serves, second)
-	}
-}
-
-// Whoever gave up on an answer, and was offered another snapshot, compares with
-// that while the answer of before is still being sent. How that one ends is
-// nobody's concern.
-func TestACompareTakesThePlaceOfOneGivenUp(t *testing.T) {
-	p := newHealPair(t, false)
-	mine, peer := p.sides[0], p.sides[1]
-	for n := range 2 {
-		peer.send((&want{1}).encode())
-		p.deliver()
-		run := mine.builds[n].Job
-		p.step(mine, Built{Job: run, To: manyEntries(0, 2), Offered: true}) // which the peer lacks
-		peer.send(encodeCompare(1, uint64(run), nil))
-		p.deliver()
-		if len(mine.serves) != n+1 {
-			t.Fatalf("%d answers, want %d", len(mine.serves), n+1)
-		}
-	}
-	p.step(mine, Served{Job: mine.serves[0].Job, Err: errors.New("the snapshot is gone")})
-	if n := len(mine.builds); n != 2 || len(mine.ended) != 1 {
-		t.Errorf("%d builds and %d offers ended, want 2 and 1", n, len(mine.ended))
-	}
-	p.step(mine, Served{Job: mine.serves[1].Job})
-	if p.session(0).answering != nil {
-		t.Error("an answer is still awaited")
 	}
 }
 

@@ -45,15 +45,13 @@ func (m *Machine) onAnswer(l *link, a answerHead, body []byte) error {
 	return nil
 }
 
-// onCompare has a compare answered. One with another offer takes the place of
-// that which is being answered, if the offer of that has ended: the peer gave up
-// on it.
+// onCompare has a compare answered.
 func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 	s, err := m.reconciling(l, c.number)
 	switch {
 	case s == nil || !s.met():
 		return err
-	case s.answering != nil && s.stands(s.answering):
+	case s.answering != nil:
 		return faultf(CodeProtocol, "a compare before the answer to the last one")
 	case c.run != 0 && c.run < s.source && c.run != s.heal.serves:
 		return nil // a later offer is on its way
@@ -61,9 +59,6 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 		s.wanted = true // the offer is gone; there will be another
 		m.tend(s)
 		return nil
-	}
-	if s.answering != nil {
-		m.endJob(s.answering.id)
 	}
 	s.answering = m.newJob(s)
 	s.answering.run, s.answering.heals = c.run, c.run == s.heal.serves
@@ -75,9 +70,6 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 	})
 	return nil
 }
-
-// stands reports whether the offer that a Serve answers with has not ended.
-func (s *session) stands(j *job) bool { return j.run == s.source || j.run == s.heal.serves }
 
 // reconciling returns the session that a message names, if the feature was
 // agreed on.
@@ -123,14 +115,16 @@ func (m *Machine) servedCompare(ev Served) {
 		return
 	}
 	switch {
-	case !s.stands(j): // what took its place is another's concern
-	case j.heals:
-		m.endHealOffer(s) // the peer gives up by itself
-	default:
+	case j.heals && j.run == s.heal.serves:
+		m.endHealOffer(s)
+	case !j.heals && j.run == s.source:
 		m.endOffer(s)
-		s.wanted = true
-		m.tend(s)
 	}
+	if j.heals {
+		return // the peer gives up by itself
+	}
+	s.wanted = true
+	m.tend(s)
 }
 
 // reconciled ends a reconciliation, for good or not.
