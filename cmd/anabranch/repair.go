@@ -32,7 +32,8 @@ func repairCommand(g *globals) *cobra.Command {
 		Use:   "repair",
 		Short: "Make a directory whose store is damaged one that opens again",
 		Long: `Repair puts a damaged store aside, in the directory itself, and makes a new one in
-its place. The node stays who it is, with its key, its peers and its namespaces.
+its place. The node stays who it is, with its key, and with its peers and
+namespaces as far as these can be read.
 What could be read of the damaged store is kept until 'serve' has filled the
 namespaces from peers that have all it had of other nodes; what those peers have
 not seen is then written again. So writes that were not sent yet are not lost, and

@@ -53,6 +53,8 @@ one did.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case replay != "" && (cmd.Flags().Changed("seeds") || cmd.Flags().Changed("first")):
+				return usagef("--replay is of one run: it goes with neither --seeds nor --first")
 			case replay != "":
 				return replayPlan(cmd, g, replay, trace)
 			case o.Count == 0 || o.Count > maxSeeds:
@@ -69,8 +71,6 @@ one did.`,
 	cmd.Flags().Uint64Var(&o.First, "first", 1, "the first of them")
 	cmd.Flags().StringVar(&replay, "replay", "", "run what is written in this `file`, and nothing else")
 	cmd.Flags().BoolVar(&trace, "trace", false, "print all that happens in the one run")
-	cmd.MarkFlagsMutuallyExclusive("replay", "seeds")
-	cmd.MarkFlagsMutuallyExclusive("replay", "first")
 	return cmd
 }
 
