@@ -59,8 +59,15 @@ func (w *seedWorld) draw(n uint64) *rand.Rand { return rand.New(rand.NewPCG(w.pl
 
 func chosen[T any](d *rand.Rand, all ...T) T { return all[d.IntN(len(all))] }
 
+// toThisAge is what has to pass in a bubble, which begins in 2000, for it to be
+// later than the start of the process. quic-go counts time from that, and takes
+// packets that it gave no time for ones of then: lost long ago, or, where then
+// is yet to come, never.
+const toThisAge = 100 * 365 * 24 * time.Hour
+
 // live is the whole story, in a bubble.
 func (w *seedWorld) live() {
+	<-time.After(toThisAge)
 	w.wire.began = time.Now()
 	d := w.draw(0)
 	w.wholeFleet = &wholeFleet{t: w.verdict, net: simnet.New(simnet.Options{
