@@ -42,13 +42,14 @@ var errLinked = fmt.Errorf("there is a link already: %w", transport.CodeDuplicat
 // that would take its place in the middle of what goes over it; and a second
 // later there is no answer on its way any more, and the rest is given up.
 func reach(ctx context.Context, network transport.Network, address string, hedge time.Duration, kick <-chan struct{}, linked func() bool) (transport.Link, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	deadline := time.Now().Add(dialTimeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	outcomes := make(chan attempt)
 	var running []context.CancelFunc // of the attempts, the eldest first; nil: it has ended
 	begin := func() {
-		if len(running) > 0 && linked() {
-			return
+		if len(running) > 0 && (linked() || !time.Now().Before(deadline)) {
+			return // a tick may come with the end
 		}
 		if len(running) >= maxAttempts {
 			if end := running[len(running)-maxAttempts]; end != nil {
