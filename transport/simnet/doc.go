@@ -21,8 +21,9 @@
 //
 // Delays are of package time, so inside testing/synctest they are fake and
 // take none. One goroutine delivers, in the order of time, then path, then
-// number on the path; the fate of the n-th packet of a path is a hash of seed,
-// path and n. So a run is fixed by its seed if its driver acts one step at a
+// number on the path; the fate of the n-th frame of a path is a hash of seed,
+// path and n, and that of a packet one of seed, path and the instant in which it
+// is sent. So a run is fixed by its seed if its driver acts one step at a
 // time: in synctest, synctest.Wait between the steps.
 //
 // # What it does not do

@@ -72,7 +72,7 @@ func (e *Endpoint) send(c *call, addr string) error {
 	case addr == e.addr:
 		return transport.ErrSelf
 	}
-	n.send(path{e.addr, addr}, time.Time{}, func() {
+	n.sendFrame(path{e.addr, addr}, time.Time{}, func() {
 		other := n.endpoints[addr]
 		if other == nil || n.cuts[pairOf(e.addr, addr)] || n.endpoints[e.addr] != e {
 			return
@@ -85,7 +85,7 @@ func (e *Endpoint) send(c *call, addr string) error {
 			err = nil
 		default:
 		}
-		n.send(path{addr, e.addr}, time.Time{}, func() { c.reply(p.dialer, err) })
+		n.sendFrame(path{addr, e.addr}, time.Time{}, func() { c.reply(p.dialer, err) })
 	})
 	return nil
 }

@@ -104,7 +104,7 @@ func (l *link) trySend(frame []byte) (bool, error) {
 	}
 	l.unread += len(frame)
 	body := bytes.Clone(frame)
-	at, fate := n.send(l.path(), l.last, func() { l.other.take(body) })
+	at, fate := n.sendFrame(l.path(), l.last, func() { l.other.take(body) })
 	l.last = at
 	l.stats.FramesSent++
 	l.stats.BytesSent += uint64(len(frame) + frameOverhead)
@@ -184,7 +184,7 @@ func (l *link) shut(code transport.Code, reason string) {
 		return
 	}
 	n := l.endpoint.net
-	n.send(l.path(), l.last, func() {
+	n.sendFrame(l.path(), l.last, func() {
 		l.other.finish(&transport.CloseError{Code: code, Remote: true, Reason: reason})
 		n.sweep()
 	})

@@ -55,12 +55,18 @@ type Net struct {
 	sockets   map[string]*socket
 	cuts      map[pair]bool
 	counts    map[path]uint64 // frames and packets sent
-	pipes     []*pipe         // that are up, in order of their making
+	began     time.Time
+	instants  map[path]instant
+	pipes     []*pipe // that are up, in order of their making
 }
 
 // path is a direction between two addresses, and pair both of them.
 type path struct{ from, to string }
 type pair struct{ a, b string }
+
+// instant is the last one in which packets were sent on a path, in nanoseconds
+// since the network began, and how many.
+type instant struct{ at, packets uint64 }
 
 func pairOf(a, b string) pair { return pair{min(a, b), max(a, b)} }
 
@@ -77,6 +83,7 @@ func New(o Options) *Net {
 		options: o, schedule: newSchedule(),
 		endpoints: map[string]*Endpoint{}, sockets: map[string]*socket{},
 		cuts: map[pair]bool{}, counts: map[path]uint64{},
+		began: time.Now(), instants: map[path]instant{},
 	}
 }
 
@@ -227,15 +234,35 @@ func (n *Net) sweep() {
 	n.pipes = up
 }
 
-// send schedules run for when the next thing on a path arrives, not before
-// the time after, and returns when that is. fate is its share of chance, for
-// losses. n.mu is held, and again when run runs.
-func (n *Net) send(p path, after time.Time, run func()) (at time.Time, fate float64) {
+// sendFrame schedules run for when the next frame on a path arrives, not
+// before the time after, and returns when that is. fate is its share of chance,
+// for losses. n.mu is held, and again when run runs.
+func (n *Net) sendFrame(p path, after time.Time, run func()) (at time.Time, fate float64) {
+	return n.send(p, n.counts[p]+1, after, run)
+}
+
+// sendPacket is sendFrame for a packet, whose chance is of the instant in which
+// it is sent: one packet more or less, such as a repetition that crosses an
+// answer, changes nothing for those that are sent later.
+func (n *Net) sendPacket(p path, run func()) (fate float64) {
+	now := uint64(time.Since(n.began))
+	last := n.instants[p]
+	if last.at != now {
+		last = instant{at: now}
+	}
+	last.packets++
+	n.instants[p] = last
+	_, fate = n.send(p, now<<8|last.packets&0xff, time.Time{}, run)
+	return fate
+}
+
+// send schedules what has a throw of chance.
+func (n *Net) send(p path, throw uint64, after time.Time, run func()) (at time.Time, fate float64) {
 	n.counts[p]++
 	number := n.counts[p]
 	at = time.Now().Add(n.options.Latency)
 	if n.options.Jitter > 0 {
-		at = at.Add(time.Duration(chance(n.options.Seed, p, number, "jitter") * float64(n.options.Jitter)))
+		at = at.Add(time.Duration(chance(n.options.Seed, p, throw, "jitter") * float64(n.options.Jitter)))
 	}
 	if at.Before(after) {
 		at = after
@@ -245,7 +272,7 @@ func (n *Net) send(p path, after time.Time, run func()) (at time.Time, fate floa
 		defer n.mu.Unlock()
 		run()
 	}})
-	return at, chance(n.options.Seed, p, number, "loss")
+	return at, chance(n.options.Seed, p, throw, "loss")
 }
 
 // Close ends every link and every packet connection.

@@ -47,7 +47,7 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	p := packet{s.addr, bytes.Clone(b)}
 	lost := false
-	_, fate := n.send(path{s.addr.String(), to.String()}, time.Time{}, func() {
+	fate := n.sendPacket(path{s.addr.String(), to.String()}, func() {
 		other := n.sockets[to.String()]
 		if lost || other == nil || n.cuts[pairOf(s.addr.String(), to.String())] {
 			return
