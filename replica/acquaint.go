@@ -137,7 +137,7 @@ func (m *mesh) spread(l *link, news protocol.Whereabouts) {
 func (m *mesh) others(l *link) (all []*link) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, o := range m.links {
+	for _, o := range inOrder(m.links) {
 		if o.peer != l.peer {
 			all = append(all, o)
 		}
@@ -178,7 +178,7 @@ func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, s
 	defer b.mu.Unlock()
 	byNode := map[crdt.NodeID]*protocol.Whereabouts{}
 	b.refresh(linked, now)
-	for _, c := range b.all {
+	for _, c := range inOrder(b.all) {
 		old := c.hearsay() || now.Sub(c.proven) > tellCandidates || !c.first.After(since)
 		if old || c.node == peer || c.node == b.self || len(c.address) > protocol.MaxPlaceBytes {
 			continue
@@ -198,6 +198,7 @@ func (b *book) tell(peer crdt.NodeID, most int, linked map[string]crdt.NodeID, s
 		slices.Sort(w.Places)
 		all = append(all, *w)
 	}
+	slices.SortFunc(all, func(x, y protocol.Whereabouts) int { return x.Node.Compare(y.Node) })
 	dice().Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:min(len(all), most)]
 }

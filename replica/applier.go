@@ -1,7 +1,10 @@
 package replica
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -55,6 +58,13 @@ func (m *mesh) startApplier(ns *store.Namespace) {
 	}
 	m.appliers[ns] = a
 	m.running.Go(a.run)
+}
+
+// appliersInOrder returns the appliers, ordered by their namespaces' names.
+func (m *mesh) appliersInOrder() []*applier {
+	return slices.SortedFunc(maps.Values(m.appliers), func(a, b *applier) int {
+		return cmp.Compare(a.store.Name(), b.store.Name())
+	})
 }
 
 // stopApplier ends the applier of a namespace that is being dropped.

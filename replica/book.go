@@ -254,7 +254,7 @@ func (b *book) isOwn(addresses []string) bool {
 func (b *book) next(now time.Time, suits func(*candidate) bool) (best *candidate, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ties := 0
+	var equals []*candidate // to best
 	for _, c := range b.all {
 		if c.origin == OriginDiscovered && !c.trying && c.proven.IsZero() && now.Sub(c.heard) > keepDiscovered {
 			b.drop(c)
@@ -271,14 +271,14 @@ func (b *book) next(now time.Time, suits func(*candidate) bool) (best *candidate
 		}
 		switch rank := c.rank() - rankOf(best); {
 		case best == nil || rank < 0:
-			best, ties = c, 1
+			best, equals = c, append(equals[:0], c)
 		case rank == 0:
-			if ties++; dice().IntN(ties) == 0 {
-				best = c
-			}
+			equals = append(equals, c)
 		}
 	}
 	if best != nil {
+		slices.SortFunc(equals, func(x, y *candidate) int { return cmp.Compare(x.address, y.address) })
+		best = equals[dice().IntN(len(equals))]
 		best.trying = true
 		best.breaker.try(now)
 	}

@@ -62,7 +62,7 @@ func (m *mesh) hangUp(address string) bool {
 		return true
 	}
 	m.book.remove(at.node, true)
-	for _, l := range m.links {
+	for _, l := range inOrder(m.links) {
 		if l.remote() == at {
 			_ = l.conn.Close(transport.CodeRemoved, "")
 		}
@@ -77,7 +77,7 @@ func (m *mesh) dismiss(node crdt.NodeID) bool {
 		return false
 	}
 	m.book.remove(node, true)
-	for _, l := range m.links {
+	for _, l := range inOrder(m.links) {
 		if l.peer == node {
 			_ = l.conn.Close(transport.CodeRemoved, "")
 		}
@@ -277,7 +277,7 @@ func (m *mesh) linkOf(d *dialer) (_ *link, stray bool) {
 	d.mu.Lock()
 	at, missed := d.at, d.missed
 	d.mu.Unlock()
-	for _, l := range m.links {
+	for _, l := range inOrder(m.links) {
 		switch {
 		case !l.live():
 		case l.remote() == at, l.conn.RemoteAddr() == d.address:

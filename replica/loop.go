@@ -53,7 +53,7 @@ func (m *mesh) step(ev protocol.Event) {
 		defer m.stopApplier(ev.Namespace)
 	case protocol.LinkDown:
 		// Behind all that came from there, which may build on each other.
-		for _, a := range m.appliers {
+		for _, a := range m.appliersInOrder() {
 			a.enqueue(task{forget: ev.Link})
 		}
 	case protocol.Built:
@@ -189,7 +189,7 @@ func (m *mesh) cancelJob(job protocol.JobID) {
 		cancel()
 		return
 	}
-	for _, a := range m.appliers {
+	for _, a := range m.appliersInOrder() {
 		a.enqueue(task{cancel: job})
 	}
 }

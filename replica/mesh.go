@@ -245,7 +245,7 @@ func (m *mesh) setOffline(offline bool) {
 	}
 	m.offline = offline
 	if offline {
-		for _, l := range m.links {
+		for _, l := range inOrder(m.links) {
 			_ = l.conn.Close(transport.CodeGoingAway, "offline")
 		}
 	}

@@ -119,7 +119,7 @@ func (m *mesh) classify(l *link) {
 // classifyAll classifies all links, and tells the machine, to which a class that
 // stays is no news. The caller holds mu.
 func (m *mesh) classifyAll() {
-	for _, l := range m.links {
+	for _, l := range inOrder(m.links) {
 		m.classify(l)
 		m.inbox.post(protocol.Metered{Link: l.id, Class: l.account.Load().class()})
 	}
@@ -137,7 +137,7 @@ func (m *mesh) charge(l *link) {
 	}
 	m.mu.Lock()
 	class := a.class() // within mu, so that the last that is posted holds
-	for _, o := range m.links {
+	for _, o := range inOrder(m.links) {
 		if o.account.Load() == a {
 			m.inbox.post(protocol.Metered{Link: o.id, Class: class})
 		}

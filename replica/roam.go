@@ -39,7 +39,7 @@ func (m *mesh) networkChanged() {
 	m.settle()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, d := range m.dialers {
+	for _, d := range inOrder(m.dialers) {
 		d.moved()
 	}
 }
@@ -57,7 +57,7 @@ func (m *mesh) settle() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id := range m.links {
+	for id := range inOrder(m.links) {
 		m.inbox.ask(func() { m.acquaint(id) })
 	}
 }

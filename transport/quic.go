@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/quic-go/quic-go"
@@ -144,11 +146,12 @@ func (q *QUIC) CloseRevoked() {
 	}
 }
 
+// all returns the links, in the order of their peers' ids.
 func (q *QUIC) all() (out []*quicLink) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, ls := range q.links {
-		out = append(out, ls...)
+	for _, node := range slices.SortedFunc(maps.Keys(q.links), crdt.NodeID.Compare) {
+		out = append(out, q.links[node]...)
 	}
 	return out
 }
