@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"hash/fnv"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -66,7 +67,7 @@ func (w *packetLog) end() {
 type port struct {
 	net.PacketConn
 	wire *packetLog
-	dice *rand.Rand
+	seed uint64
 	loss float64 // of what it sends, and all once the power is off; guarded by the wire's mutex
 }
 
@@ -84,7 +85,15 @@ func (p *port) loses(length int, to net.Addr) bool {
 	defer p.wire.mu.Unlock()
 	p.wire.packets++
 	p.wire.add("%s to %s: %d bytes", from, to, length)
-	return p.loss > 0 && p.dice.Float64() < p.loss
+	return p.loss > 0 && p.chance(to) < p.loss
+}
+
+// chance is of the instant and of whom a packet is for: what is sent to one in
+// one instant arrives or gets lost together.
+func (p *port) chance(to net.Addr) float64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, p.LocalAddr(), to)
+	return rand.New(rand.NewPCG(p.seed^h.Sum64(), uint64(p.wire.now))).Float64()
 }
 
 // setLoss sets the share of packets that get lost.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -77,8 +79,9 @@ func (w *seedWorld) live() {
 	})}
 	w.verdict.hear(func() {
 		w.populate(d)
-		for _, h := range w.plan.Happenings {
+		for i, h := range w.plan.Happenings {
 			w.until(w.wire.began.Add(time.Duration(h.At) * time.Millisecond))
+			w.reseed(w.plan.Seed<<16 + uint64(i) + 1)
 			w.happen(h)
 		}
 		w.heal()
@@ -87,6 +90,10 @@ func (w *seedWorld) live() {
 	w.wire.end()
 	w.verdict.hear(w.close)
 }
+
+// reseed begins the chance of keys, writers and pauses anew, so that a draw more
+// or less changes nothing for long.
+func (w *seedWorld) reseed(n uint64) { cryptotest.SetGlobalRandom(w.verdict.TB.(*testing.T), n) }
 
 // populate makes the nodes.
 func (w *seedWorld) populate(d *rand.Rand) {
@@ -131,7 +138,7 @@ func (w *seedWorld) listen(m *seedNode) (transport.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.port = &port{PacketConn: socket, wire: w.wire, loss: m.loss, dice: w.draw(uint64(m.number))}
+	m.port = &port{PacketConn: socket, wire: w.wire, loss: m.loss, seed: w.plan.Seed}
 	return transport.Listen(m.identity, transport.Options{
 		Conn: m.port, KeepAlive: defaultKeepAlive, Now: m.clock.now, IgnoreExpiry: true,
 		Doubts: func() {
