@@ -28,6 +28,36 @@ func TestAWriteReachesPeersAtOnce(t *testing.T) {
 	})
 }
 
+// A delta is of a snapshot that shows all that is visible: it waits until that
+// is on disk, or a power cut would take a dot back that peers have.
+func TestNothingIsSentBeforeItsFsync(t *testing.T) {
+	slow := func(i int, n *wholeNode) { n.options.BufferedSync = time.Hour }
+	inBubbleWith(t, 2, simnet.Options{Latency: time.Millisecond}, slow, func(f *wholeFleet) {
+		a, b := f.nodes[0], f.nodes[1]
+		f.net.Cut(a.address, b.address)
+		b.namespace("edge")
+		set(t, a, 7)
+		err := a.namespace("edge").UpdateWith(context.Background(), UpdateOptions{Buffered: true}, func(tx *Tx) error {
+			return theRegister.Set(tx, 8)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.net.Heal(a.address, b.address)
+		f.pass(10 * time.Minute)
+		if got := get(t, b); got == 8 {
+			t.Error("a peer has what a power cut would take from its writer")
+		}
+		if err := a.namespace("edge").Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		f.converge("edge")
+		if got := get(t, b); got != 8 {
+			t.Errorf("the peer has %d once it is on disk", got)
+		}
+	})
+}
+
 func TestStateTravelsThroughAnIntermediary(t *testing.T) {
 	inBubble(t, 3, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
 		f.net.Cut(f.nodes[0].address, f.nodes[2].address)
