@@ -79,9 +79,9 @@ func (w *seedWorld) live() {
 	})}
 	w.verdict.hear(func() {
 		w.populate(d)
-		for i, h := range w.plan.Happenings {
+		for _, h := range w.plan.Happenings {
 			w.until(w.wire.began.Add(time.Duration(h.At) * time.Millisecond))
-			w.reseed(w.plan.Seed<<16 + uint64(i) + 1)
+			w.reseed(w.plan.Seed ^ h.N)
 			w.happen(h)
 		}
 		w.heal()
