@@ -24,7 +24,7 @@ import (
 // which order timers of one instant fire, and maps are walked through.
 
 var (
-	wholeSeeds = flag.Uint64("whole.seeds", 24, "how many seeds whole nodes live through (-short: a sixth)")
+	wholeSeeds = flag.Uint64("whole.seeds", 200, "how many seeds whole nodes live through (-short: a tenth)")
 	wholeOnly  = flag.Uint64("whole.seed", 0, "whole nodes live through this seed only, made small if it fails, and tell all that happens")
 )
 
@@ -46,7 +46,7 @@ func TestWholeNodesLiveThroughEverySeed(t *testing.T) {
 	}
 	count := *wholeSeeds
 	if testing.Short() {
-		count = max(count/6, 1)
+		count = max(count/10, 1)
 	}
 	failures := 0
 	for seed := *wholeFirst; seed < *wholeFirst+count && failures < maxSeedFailures; seed++ {

@@ -25,6 +25,7 @@
 // # What it does not do
 //
 // Its disks and links are models. The store on Pebble, and QUIC, are tested for
-// themselves, and in whole nodes. Nobody lies: nodes are members that keep the
+// themselves, and in whole nodes, which live through the same plans in the tests
+// of package replica. Nobody lies: nodes are members that keep the
 // protocol, of one release or another.
 package sim
