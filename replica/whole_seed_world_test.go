@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"testing"
-	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -81,7 +79,6 @@ func (w *seedWorld) live() {
 		w.populate(d)
 		for _, h := range w.plan.Happenings {
 			w.until(w.wire.began.Add(time.Duration(h.At) * time.Millisecond))
-			w.reseed(w.plan.Seed ^ h.N)
 			w.happen(h)
 		}
 		w.heal()
@@ -90,10 +87,6 @@ func (w *seedWorld) live() {
 	w.wire.end()
 	w.verdict.hear(w.close)
 }
-
-// reseed begins the chance of keys, writers and pauses anew, so that a draw more
-// or less changes nothing for long.
-func (w *seedWorld) reseed(n uint64) { cryptotest.SetGlobalRandom(w.verdict.TB.(*testing.T), n) }
 
 // populate makes the nodes.
 func (w *seedWorld) populate(d *rand.Rand) {
