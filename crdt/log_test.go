@@ -72,6 +72,9 @@ func TestLogIndexGoesOnBehindRemovedEntries(t *testing.T) {
 	meet(t, a, b)
 	commitFound(t, a, log.Delete)
 	appendLog(t, a, log, "3") // an index of its own, though 1 and 2 are free
+	if next, err := log.nextIndex(a.View()); err != nil || next != 4 {
+		t.Errorf("next index %d (%v) behind the third entry, want 4", next, err)
+	}
 	appendLog(t, b, log, "beside the deletion")
 	meet(t, a, b)
 	wantEqual(t, "entries", read(t, a, log.List), []string{"3", "beside the deletion"})
