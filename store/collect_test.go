@@ -280,9 +280,11 @@ func TestACheckpointTellsWhatHasBeenHereForAWhile(t *testing.T) {
 	}
 	reopen()
 	point(first, "after opening again")
-	at.Run += time.Hour
+	at.Run += 10 * time.Minute
 	at.Wall = wall.Add(10 * year) // nobody knows when the note before was made
-	point(second, "an hour later, with a clock that is right now")
+	point(first, "with a clock that is right now")
+	at.Run += 50 * time.Minute
+	point(second, "an hour later")
 	commit(t, ns, set(numbered(3), "x"))
 	at.Run += time.Hour
 	at.Wall = time.Time{} // it jumps, and nobody vouches for it

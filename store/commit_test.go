@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/store"
@@ -291,5 +294,30 @@ func TestADurableCommitMakesDurableWhatCameBefore(t *testing.T) {
 	}
 	if !ns.Durable().Expand().Equal(ns.Vector()) {
 		t.Fatalf("durable is %v, visible %v", ns.Durable().Expand(), ns.Vector())
+	}
+}
+
+// A commit that comes while the disk is fsynced may be too late for it: only
+// what was visible before is durable after it.
+func TestWhatComesDuringAnFsyncIsNotDurableByIt(t *testing.T) {
+	f := &fleet{t: t}
+	var late atomic.Pointer[func()]
+	o := f.options(1, store.Hook(vfs.NewMem(), func(op errorfs.Op) error {
+		if fn := late.Load(); fn != nil && strings.HasSuffix(op.Path, ".log") && late.CompareAndSwap(fn, nil) {
+			(*fn)()
+		}
+		return nil
+	}))
+	o.BufferedSync = time.Hour
+	ns := create(t, f.openWith(o))
+	commit(t, ns, set(key("a"), "1"))
+	before := ns.Vector()
+	again := func() { commit(t, ns, set(key("b"), "2")) }
+	late.Store(&again)
+	if err := ns.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := ns.Durable().Expand(); !got.Equal(before) || ns.Vector().Equal(before) {
+		t.Errorf("durable is %v of %v, and was visible before the fsync: %v", got, ns.Vector(), before)
 	}
 }

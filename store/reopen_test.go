@@ -107,6 +107,34 @@ func TestCopiesOfADeviceAreBranches(t *testing.T) {
 	}
 }
 
+// A run that goes on beside a copy of its device is a branch of its own, which
+// the copy's next run does not imply: its entry stays, and is read again.
+func TestARunThatGoesOnBesideItsCopyKeepsItsEntry(t *testing.T) {
+	f := &fleet{t: t}
+	disk, hubDisk := vfs.NewCrashableMem(), vfs.NewMem()
+	device := f.openNamespace(1, disk)
+	d := commit(t, device, set(key("base"), "x"))
+	if err := device.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	image := disk.CrashClone(vfs.CrashCloneCfg{})
+	commit(t, device, set(key("k"), "goes on"))
+	s := f.open(2, hubDisk)
+	hub := create(t, s)
+	pull(t, hub, device)
+	copied := f.openNamespace(1, image)
+	commit(t, copied, set(key("k"), "of the copy"))
+	pull(t, hub, copied)
+	want := hub.Vector()
+	if want[d.Writer] != 2 || len(want) != 2 {
+		t.Fatalf("the hub is at %v", want)
+	}
+	_, hub = f.reopen(2, hubDisk, s)
+	if got := hub.Vector(); !got.Equal(want) {
+		t.Errorf("opened again it is at %v, want %v", got, want)
+	}
+}
+
 func TestOwnTimestampsGoOnWhereTheyWere(t *testing.T) {
 	f := &fleet{t: t, clock: 30_000}
 	disk := vfs.NewMem()
