@@ -11,6 +11,7 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/store"
+	"github.com/anabranch-db/anabranch/transport"
 	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
@@ -173,6 +174,41 @@ func TestNothingIsCollectedThatIsKnownHereAlone(t *testing.T) {
 			if floor := n.namespace("edge").store.Floor(); len(floor) == 0 {
 				t.Errorf("%s has collected nothing", n.address)
 			}
+		}
+	})
+}
+
+// A linked peer that may not be told, since it would take nothing from here, is
+// a peer all the same: nothing is collected that it lacks.
+func TestNothingIsCollectedThatALinkedPeerLacks(t *testing.T) {
+	inBubble(t, 3, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
+		hub, writer, far := f.nodes[0], f.nodes[1], f.nodes[2]
+		reader, err := f.authority.Enroll(nil, transport.Grants{Read: []string{"*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hub.identity = reader // nobody takes deltas from it
+		for _, n := range f.nodes {
+			n.collects(time.Hour)
+			n.namespace("edge")
+		}
+		writer.put("old", 0, 10)
+		f.converge("edge")
+		f.net.Cut(writer.address, far.address)
+		f.pass(time.Minute)
+		writer.remove(0, 10)
+		f.pass(4 * time.Hour)
+		hub.holds("", 0, 10)
+		far.holds("old", 0, 10)
+		if floor := hub.namespace("edge").store.Floor(); len(floor) > 0 {
+			t.Errorf("what a linked peer lacks was collected: %v", floor)
+		}
+		f.net.Heal(writer.address, far.address)
+		f.converge("edge")
+		f.pass(3 * time.Hour)
+		far.holds("", 0, 10)
+		if floor := hub.namespace("edge").store.Floor(); len(floor) == 0 {
+			t.Error("nothing is collected once all have it")
 		}
 	})
 }
