@@ -109,8 +109,7 @@ func (w *seedWorld) populate(d *rand.Rand) {
 				o.Peers = append(o.Peers, packetAddress(j))
 			}
 		}
-		m := w.add(&wholeNode{identity: identity, disk: vfs.NewCrashableMem(), options: o})
-		m.open()
+		w.start(w.add(&wholeNode{identity: identity, disk: vfs.NewCrashableMem(), options: o}))
 	}
 }
 
@@ -155,9 +154,15 @@ func (w *seedWorld) until(then time.Time) {
 	synctest.Wait()
 }
 
+// apart is what passes between what is done to one node and to the next, so that
+// their timers do not end in one instant: in which order they then fire is
+// chance. It divides nothing that a timer is set to.
+const apart = 1_370_117 * time.Nanosecond
+
 func (w *seedWorld) start(m *seedNode) {
 	w.wire.note("-- %v starts", m)
 	m.open()
+	w.pass(apart)
 }
 
 // heal ends all faults.
@@ -172,6 +177,7 @@ func (w *seedWorld) heal() {
 		w.move(m, m.home)
 	}
 	for _, m := range w.members {
+		w.pass(apart)
 		if err := m.db.NetworkChanged(); err != nil {
 			w.t.Fatal(err)
 		}
