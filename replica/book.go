@@ -277,8 +277,10 @@ func (b *book) next(now time.Time, suits func(*candidate) bool) (best *candidate
 		}
 	}
 	if best != nil {
-		slices.SortFunc(equals, func(x, y *candidate) int { return cmp.Compare(x.address, y.address) })
-		best = equals[dice().IntN(len(equals))]
+		if len(equals) > 1 {
+			slices.SortFunc(equals, func(x, y *candidate) int { return cmp.Compare(x.address, y.address) })
+			best = equals[dice().IntN(len(equals))]
+		}
 		best.trying = true
 		best.breaker.try(now)
 	}

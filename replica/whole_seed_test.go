@@ -21,7 +21,9 @@ import (
 // that any of them had on a disk which was not lost.
 //
 // A run follows from its seed but for what the Go runtime leaves to chance: in
-// which order timers of one instant fire, and maps are walked through.
+// which order timers of one instant fire, which of two events a select takes, and
+// where a goroutine is interrupted. About nine runs of ten are had again packet
+// by packet; -v prints a hash of them.
 
 var (
 	wholeSeeds = flag.Uint64("whole.seeds", 200, "how many seeds whole nodes live through (-short: a tenth)")
