@@ -46,6 +46,9 @@ func (f *wholeFleet) join(retention time.Duration) *wholeNode {
 // A year of overwrites, removals and counts of the same keys, with restarts,
 // leaves what a node has that joins at its end. The year has 52 retentions.
 func TestAYearLeavesWhatIsLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("so many timers of one bubble crash the race detector, which runs the short tests")
+	}
 	const retention, weeks, keys = time.Hour, 52, 200
 	inBubble(t, 2, simnet.Options{Latency: time.Millisecond}, func(f *wholeFleet) {
 		for _, n := range f.nodes {
