@@ -16,6 +16,9 @@ const (
 	// outage to a tenth of it, and so how long after the network came back a
 	// node takes to notice where nothing tells it.
 	lastRetry = 15 * time.Second
+	// lastPacket is how long before its end an attempt has sent its last
+	// packet, at the most, as a rule: it counts as a part of the pause.
+	lastPacket = 2 * time.Second
 	// faultRetry is the pause after a peer refused us, or broke the rules. It
 	// doubles each time, since that is mended by people: up to
 	// lastFaultRetry, within which a mended peer is met again.
@@ -143,7 +146,7 @@ func (b *breaker) fail(now time.Time, err error, chance float64) {
 	case silent:
 		b.failures++
 		b.busy = 0
-		pause = max(doubled(firstRetry, b.failures, time.Second), now.Sub(b.since)/10)
+		pause = max(doubled(firstRetry, b.failures, time.Second), now.Sub(b.since)/10-lastPacket)
 		pause = min(pause, lastRetry)
 	}
 	b.until = now.Add(pause/2 + time.Duration(chance*float64(pause/2)))
