@@ -18,7 +18,7 @@ const (
 	lastRetry = 15 * time.Second
 	// lastPacket is how long before its end an attempt has sent its last
 	// packet, at the most, as a rule: it counts as a part of the pause.
-	lastPacket = 2 * time.Second
+	lastPacket = 3 * time.Second
 	// faultRetry is the pause after a peer refused us, or broke the rules. It
 	// doubles each time, since that is mended by people: up to
 	// lastFaultRetry, within which a mended peer is met again.
