@@ -190,7 +190,7 @@ func (b *breaker) moved(now time.Time) {
 // hedge is how long an attempt may go unanswered before another is begun
 // beside it: longer and longer, as the pauses are.
 func (b *breaker) hedge(now time.Time) time.Duration {
-	return max(firstHedge, now.Sub(b.since)/10)
+	return max(firstHedge, now.Sub(b.since)/10-firstHedge) // a handshake takes time, too
 }
 
 // status tells the breaker's state.
