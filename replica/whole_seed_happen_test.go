@@ -49,6 +49,7 @@ func (w *seedWorld) happen(h sim.Happening) {
 		return
 	}
 	w.wire.note("-- %s %v, %v", h.Kind, a, b)
+	w.happened[h.Kind]++
 	one.do(w, a, b, w.draw(h.N))
 	if b.db != nil {
 		w.check(b)

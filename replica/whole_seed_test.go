@@ -50,17 +50,20 @@ func TestWholeNodesLiveThroughEverySeed(t *testing.T) {
 	if testing.Short() {
 		count = max(count/10, 1)
 	}
-	failures := 0
+	failures, sum := 0, seedFigures{}
 	for seed := *wholeFirst; seed < *wholeFirst+count && failures < maxSeedFailures; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			w := live(t, seedPlan(seed), nil)
+			sum.add(w)
 			t.Logf("%d packets, hash %x", w.wire.packets, w.wire.final)
 			if w.verdict.failure != "" {
 				failures++
+				sum["violations"]++
 				t.Errorf("%s\nto see it: go test -run '^TestWholeNodesLiveThroughEverySeed$' ./replica -whole.seed %d", w.verdict.failure, seed)
 			}
 		})
 	}
+	sum.publish(t)
 }
 
 // seedPlan draws a plan for up to four nodes.

@@ -22,6 +22,7 @@ type packetLog struct {
 	lines   []string      // of now
 	hash    hash.Hash
 	packets int
+	lost    int    // of them, to a rate of loss
 	final   []byte // a hash of all that counts, in the end
 }
 
@@ -85,7 +86,11 @@ func (p *port) loses(length int, to net.Addr) bool {
 	defer p.wire.mu.Unlock()
 	p.wire.packets++
 	p.wire.add("%s to %s: %d bytes", from, to, length)
-	return p.loss > 0 && p.chance(to) < p.loss
+	lost := p.loss > 0 && p.chance(to) < p.loss
+	if lost {
+		p.wire.lost++
+	}
+	return lost
 }
 
 // chance is of the instant and of whom a packet is for: what is sent to one in

@@ -25,6 +25,7 @@ type seedWorld struct {
 	members   []*seedNode
 	cuts      map[[2]*seedNode]bool
 	moves     int // new addresses so far
+	happened  map[sim.Kind]int
 	histories map[string]*crdttest.History[wholeOp]
 }
 
@@ -46,7 +47,7 @@ func (m *seedNode) String() string { return fmt.Sprintf("node %d", m.number) }
 func newSeedWorld(p *sim.Plan, tell func(string)) *seedWorld {
 	w := &seedWorld{
 		plan: p, verdict: &verdict{}, wire: newPacketLog(tell), cuts: map[[2]*seedNode]bool{},
-		histories: map[string]*crdttest.History[wholeOp]{},
+		happened: map[sim.Kind]int{}, histories: map[string]*crdttest.History[wholeOp]{},
 	}
 	for _, name := range p.Namespaces {
 		w.histories[name] = &crdttest.History[wholeOp]{}
