@@ -13,12 +13,14 @@ const (
 	// under a second.
 	firstRetry = 100 * time.Millisecond
 	// lastRetry bounds the pause where nobody answers, which grows with the
-	// outage to a tenth of it, and so how long after the network came back a
-	// node takes to notice where nothing tells it.
+	// outage, and so how long after the network came back a node takes to
+	// notice where nothing tells it.
 	lastRetry = 15 * time.Second
-	// lastPacket is how long before its end an attempt has sent its last
-	// packet, at the most, as a rule: it counts as a part of the pause.
-	lastPacket = 3 * time.Second
+	// patient is the part of an outage for which nothing new is tried: half of
+	// the tenth within which a node notices that it is over. The last packet of
+	// an attempt is some seconds older than its end, and a handshake takes
+	// time, too.
+	patient = 20
 	// faultRetry is the pause after a peer refused us, or broke the rules. It
 	// doubles each time, since that is mended by people: up to
 	// lastFaultRetry, within which a mended peer is met again.
@@ -146,7 +148,7 @@ func (b *breaker) fail(now time.Time, err error, chance float64) {
 	case silent:
 		b.failures++
 		b.busy = 0
-		pause = max(doubled(firstRetry, b.failures, time.Second), now.Sub(b.since)/10-lastPacket)
+		pause = max(doubled(firstRetry, b.failures, time.Second), b.patience(now))
 		pause = min(pause, lastRetry)
 	}
 	b.until = now.Add(pause/2 + time.Duration(chance*float64(pause/2)))
@@ -190,8 +192,11 @@ func (b *breaker) moved(now time.Time) {
 // hedge is how long an attempt may go unanswered before another is begun
 // beside it: longer and longer, as the pauses are.
 func (b *breaker) hedge(now time.Time) time.Duration {
-	return max(firstHedge, now.Sub(b.since)/10-firstHedge) // a handshake takes time, too
+	return max(firstHedge, b.patience(now))
 }
+
+// patience is how long nothing new is tried where nobody answers.
+func (b *breaker) patience(now time.Time) time.Duration { return now.Sub(b.since) / patient }
 
 // status tells the breaker's state.
 func (b *breaker) status(now time.Time) Breaker {

@@ -33,12 +33,12 @@ func failAll(b *breaker, err error, chance float64, takes, until time.Duration) 
 	return pauses
 }
 
-func TestABreakerWaitsATenthOfASilence(t *testing.T) {
+func TestABreakerWaitsATwentiethOfASilence(t *testing.T) {
 	for outage := time.Minute; outage < time.Hour; outage *= 3 {
 		var b breaker
 		pauses := failAll(&b, errSilent, 0.999, 10*time.Second, outage)
 		last := pauses[len(pauses)-1]
-		if want := min(outage/10, lastRetry); last > want+3*time.Second || last < want*8/10-3*time.Second {
+		if want := min(outage/patient, lastRetry); last > want+time.Second || last < want*8/10 {
 			t.Errorf("after %v the pause is %v, want some %v", outage, last, want)
 		}
 	}
