@@ -70,6 +70,7 @@ var plan = []room{
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
 	{dir: "internal/house", tests: []string{scripts}},
 	{dir: "internal/planted", libs: []string{scripts}},
+	{dir: "internal/proof", libs: []string{"github.com/spf13/cobra"}},
 }
 
 // roomOf returns the room that holds the folder, or nil.

@@ -1,9 +1,11 @@
 package simtest
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/replica/sim"
@@ -44,7 +46,27 @@ func Run(t *testing.T, newApp func() sim.App, faults ...sim.Kind) sim.Count {
 		report(t, f)
 	}
 	t.Logf("%d worlds: %s", done.Worlds, &done.Count)
+	publish(t, &done)
 	return done.Count
+}
+
+// noFaults are the kinds that are none, and what they are published as.
+var noFaults = map[sim.Kind]string{sim.Act: "acts", sim.Mend: "mends", sim.Urgent: "priorities"}
+
+// publish publishes what runs did as attributes of a test.
+func publish(t *testing.T, done *sweep.Result) {
+	attr := func(name string, n uint64) { t.Attr(name, strconv.FormatUint(n, 10)) }
+	for name, n := range map[string]int{
+		"seeds": done.Worlds, "violations": len(done.Failures), "operations": done.Transactions,
+		"steps": done.Steps, "states-checked": done.Checks, "digests-compared": done.Digests,
+		"deltas-merged": done.Deltas, "snapshots-compared": done.Reconciles, "removals-collected": done.Collected,
+	} {
+		attr(name, uint64(n))
+	}
+	attr("frames", done.Frames)
+	for kind, n := range done.Happened {
+		attr(cmp.Or(noFaults[kind], "fault."+string(kind)), uint64(n))
+	}
 }
 
 // report prints how to see a failure again.

@@ -1,0 +1,90 @@
+package main
+
+import "time"
+
+// suite is tests that are run and accounted for together.
+type suite struct {
+	name  string
+	title string
+	does  string // for people, in a sentence or two
+	// figure is the one that says how much was tried, and unit what it counts.
+	figure, unit string
+	of           string // the figure that it is a part of, if it is
+	goal         int64  // of it over all commits; 0: none
+	seeds        uint64 // how many a run takes if nothing is said; 0: it has none
+	jobs         []job
+	fuzz         time.Duration // for each fuzz target of the module; 0: it runs none
+}
+
+// job is a run of go test. In its flags {first} and {seeds} stand for the seeds.
+type job struct {
+	pkg, run string
+	flags    []string
+	// hosts says that it takes root, and the tools that make hosts of network
+	// namespaces; without them it is left out.
+	hosts bool
+	// split says that it uses one processor, and runs in as many processes as
+	// there are processors, each with a share of the seeds.
+	split bool
+}
+
+// The figures for seeds and the goals are those of the project's plan; how many
+// a run takes is what two processors do in some minutes.
+var suites = []suite{
+	{
+		name: "a", title: "Tier A: simulated fleets", figure: seedsFigure, unit: "seeds", goal: 10_000_000, seeds: 20_000,
+		does: "The protocol machine and the join, as they ship, over a modelled network and a modelled disk that forgets what was not " +
+			"synced, on one goroutine, wholly fixed by a seed. Checked after every step, and once all faults are over.",
+		jobs: []job{{
+			pkg: "./replica/sim", run: "^TestFleetsThatPartAndRejoinConverge$",
+			flags: []string{"-sim.seeds={seeds}", "-sim.first={first}"},
+		}},
+	},
+	{
+		name: "b", title: "Tier B: whole nodes", figure: seedsFigure, unit: "seeds", goal: 100_000, seeds: 500,
+		does: "Whole nodes: Pebble on disks that forget what was not synced, QUIC with mutual TLS on a simulated network of packets, " +
+			"in a bubble of testing/synctest.",
+		jobs: []job{{
+			pkg: "./replica", run: "^TestWholeNodesLiveThroughEverySeed$",
+			flags: []string{"-whole.seeds={seeds}", "-whole.first={first}"}, split: true,
+		}},
+	},
+	{
+		name: "c", title: "Tier C: daemons and hosts", figure: "operations", unit: "operations",
+		does: "The built binary: daemons on loopback that are killed under load, on disks that fill up and with wrong clocks, and on " +
+			"hosts of network namespaces with loss and delay.",
+		jobs: []job{
+			{pkg: "./cmd/anabranch", run: "^Test(ParallelWritesRejoinToEqualDigests|KilledNodeKeepsWhatItAcknowledged)$"},
+			{pkg: "./cmd/anabranch", run: "^TestThreeHosts", flags: []string{"-netns"}, hosts: true},
+			{pkg: "./internal/netlab", run: ".", flags: []string{"-netlab"}, hosts: true},
+		},
+	},
+	{
+		name: "crash", title: "Crashes and failing disks", figure: "crash-points", unit: "crash points", seeds: 20,
+		does: "The power is cut at every write of a trace, with nothing, some and all of what was not synced kept; each operation of the " +
+			"disk fails, once and for ever; files are torn, lost, and have bits flipped. What is left is right, or says that it is not.",
+		jobs: []job{{
+			pkg: "./store", run: "Cut|Crash|LosingPower|FailingDisk|FailingOperation|Damage|Damaged|Flipped|Torn|Lost|AheadOfTheLog|FailedFsync|Full",
+			flags: []string{"-every-cut", "-every-fault", "-every-bit", "-crash-seed={first}", "-crash-runs={seeds}"},
+		}},
+	},
+	{
+		name: "planted", title: "Planted mistakes", figure: "mistakes-found", unit: "found", of: "mistakes-planted",
+		does: "Mistakes of the past, made once more, one at a time: a change of the source that breaks one rule. A test must fail for each.",
+		jobs: []job{{pkg: "./internal/planted", run: "^TestEachMistakeIsFound$", flags: []string{"-planted"}}},
+	},
+	{
+		name: "fuzz", title: "Fuzzing", figure: executionsFigure, unit: "executions", fuzz: 10 * time.Second,
+		does: "Every decoder of bytes that come from a peer, a disk or a person, each for its share of the time.",
+	},
+}
+
+// suiteNamed returns a suite, or nil.
+func suiteNamed(name string) *suite {
+	for i := range suites {
+		if suites[i].name == name {
+			return &suites[i]
+		}
+	}
+	return nil
+}
