@@ -63,7 +63,7 @@ func (w *seedWorld) checkAll() {
 			}
 			if i == 0 {
 				first = sum
-				w.wire.note("   %s has digest %x", name, sum)
+				w.wire.note("   %s has digest %x, %v", name, sum, m.namespace(name).Vector())
 			}
 			if sum != first {
 				w.t.Fatalf("%v and %v cover the same of %s, and do not hold the same: %x and %x", m, w.members[0], name, sum, first)

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -22,8 +23,8 @@ import (
 //
 // A run follows from its seed but for what the Go runtime leaves to chance: in
 // which order timers of one instant fire, which of two events a select takes, and
-// where a goroutine is interrupted. About nine runs of ten are had again packet
-// by packet; -v prints a hash of them.
+// where a goroutine is interrupted. With the runtime of internal/steady, it leaves
+// nothing, and a run can be had again byte by byte; -v prints a hash of it.
 
 var (
 	wholeSeeds = flag.Uint64("whole.seeds", 200, "how many seeds whole nodes live through (-short: a tenth)")
@@ -59,7 +60,7 @@ func TestWholeNodesLiveThroughEverySeed(t *testing.T) {
 			if w.verdict.failure != "" {
 				failures++
 				sum["violations"]++
-				t.Errorf("%s\nto see it: go test -run '^TestWholeNodesLiveThroughEverySeed$' ./replica -whole.seed %d", w.verdict.failure, seed)
+				t.Errorf("%s\nto see it: %s test ./replica -run '^TestWholeNodesLiveThroughEverySeed$' -whole.seed %d", w.verdict.failure, goCommand(t), seed)
 			}
 		})
 	}
@@ -92,7 +93,9 @@ func showSeed(t *testing.T, seed uint64) {
 	if how := live(t, p, nil).verdict; how.failure != "" {
 		p = sim.Reduce(p, func(q *sim.Plan) bool { return live(t, q, nil).verdict.check == how.check })
 	}
-	w := live(t, p, func(line string) { fmt.Println(line) })
+	var lines []string // until it is over: a system call would let others go first
+	w := live(t, p, func(line string) { lines = append(lines, line) })
+	fmt.Println(strings.Join(lines, "\n"))
 	if text, _ := p.MarshalText(); w.verdict.failure != "" {
 		t.Errorf("%s\nmade small, it is:\n%s", w.verdict.failure, text)
 	}

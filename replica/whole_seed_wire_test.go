@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"hash/fnv"
 	"math/rand/v2"
 	"net"
@@ -74,18 +75,18 @@ type port struct {
 
 // WriteTo implements net.PacketConn.
 func (p *port) WriteTo(b []byte, to net.Addr) (int, error) {
-	if p.loses(len(b), to) {
+	if p.loses(b, to) {
 		return len(b), nil
 	}
 	return p.PacketConn.WriteTo(b, to)
 }
 
-func (p *port) loses(length int, to net.Addr) bool {
+func (p *port) loses(b []byte, to net.Addr) bool {
 	from := p.LocalAddr()
 	p.wire.mu.Lock()
 	defer p.wire.mu.Unlock()
 	p.wire.packets++
-	p.wire.add("%s to %s: %d bytes", from, to, length)
+	p.wire.add("%s to %s: %d bytes, %08x", from, to, len(b), crc32.ChecksumIEEE(b))
 	lost := p.loss > 0 && p.chance(to) < p.loss
 	if lost {
 		p.wire.lost++

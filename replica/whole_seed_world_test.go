@@ -68,7 +68,7 @@ const toThisAge = 100 * 365 * 24 * time.Hour
 
 // live is the whole story, in a bubble.
 func (w *seedWorld) live() {
-	<-time.After(toThisAge)
+	<-time.After(toThisAge + time.Duration(w.plan.Seed%1e9)) // a steady runtime draws from the instant
 	w.wire.began = time.Now()
 	d := w.draw(0)
 	w.wholeFleet = &wholeFleet{t: w.verdict, net: simnet.New(simnet.Options{

@@ -71,6 +71,7 @@ var plan = []room{
 	{dir: "internal/house", tests: []string{scripts}},
 	{dir: "internal/planted", libs: []string{scripts}},
 	{dir: "internal/proof", libs: []string{"github.com/spf13/cobra"}},
+	{dir: "internal/steady"},
 }
 
 // roomOf returns the room that holds the folder, or nil.
