@@ -31,7 +31,7 @@ func (r *runner) fuzz(ctx context.Context, sum *account, each time.Duration) err
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a := r.test(ctx, "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each.String(), t.pkg)
+		a := r.test(ctx, goTest, "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each.String(), t.pkg)
 		if len(a.failed) == 0 {
 			a.figures["targets"]++
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func (r *runner) all(ctx context.Context, sum *account, j job, parts []seedRange
 	var running sync.WaitGroup
 	for _, part := range parts {
 		running.Go(func() {
-			a := r.test(ctx, j.args(part)...)
+			a := r.test(ctx, j.command(), j.args(part)...)
 			mu.Lock()
 			defer mu.Unlock()
 			sum.add(a)
@@ -89,6 +90,17 @@ func (j job) missing() string {
 	return ""
 }
 
+// goTest is the command that runs tests.
+var goTest = []string{"go", "test"}
+
+// command returns the one that runs a job's.
+func (j job) command() []string {
+	if j.steady {
+		return []string{"go", "run", "./internal/steady", "test"}
+	}
+	return goTest
+}
+
 // args returns a job's arguments to go test.
 func (j job) args(seeds seedRange) []string {
 	args := []string{"-run", j.run, j.pkg}
@@ -99,12 +111,13 @@ func (j job) args(seeds seedRange) []string {
 	return args
 }
 
-// test runs go test, and shows each failure.
-func (r *runner) test(ctx context.Context, args ...string) *account {
+// test runs a command that runs tests, and shows each failure.
+func (r *runner) test(ctx context.Context, command []string, args ...string) *account {
 	a := newAccount()
-	fmt.Fprintf(r.log, "go test %s\n", quoted(args))
-	args = append([]string{"test", "-json", "-count=1", "-vet=off", "-timeout=0"}, args...)
-	cmd := exec.CommandContext(ctx, "go", args...)
+	line := quoted(slices.Concat(command, args))
+	fmt.Fprintln(r.log, line)
+	args = slices.Concat(command[1:], []string{"-json", "-count=1", "-vet=off", "-timeout=0"}, args)
+	cmd := exec.CommandContext(ctx, command[0], args...)
 	cmd.Dir, cmd.Stderr = r.root, r.log
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -114,10 +127,10 @@ func (r *runner) test(ctx context.Context, args ...string) *account {
 		err = errors.Join(a.read(out), cmd.Wait())
 	}
 	if err != nil && len(a.failed) == 0 {
-		a.failed = append(a.failed, failure{output: fmt.Sprintf("go test %s: %v\n", quoted(args[1:]), err)})
+		a.failed = append(a.failed, failure{output: fmt.Sprintf("%s: %v\n", line, err)})
 	}
 	for _, f := range a.failed {
-		fmt.Fprintf(r.log, "%s\nFAILED: %v\nin: go test %s\n", f.output, f, quoted(args[1:]))
+		fmt.Fprintf(r.log, "%s\nFAILED: %v\nin: %s\n", f.output, f, line)
 	}
 	return a
 }
