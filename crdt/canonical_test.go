@@ -10,6 +10,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // drawElement draws a canonical element, at most depth deep. Maps have few
@@ -202,7 +204,7 @@ func FuzzCanonical(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add(mustJSON(f, `{"a":[1,-1,1.5,"x",{"$bytes":"AAA="},{"$time":[1,2]}],"b":{"$map":[[1,null]]}}`).clone())
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 1024, func(t *testing.T, b []byte) {
 		c, err := Canonical(b)
 		if err != nil {
 			return

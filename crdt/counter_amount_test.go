@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 var drawAmount = rapid.Custom(func(t *rapid.T) amount {
@@ -273,7 +275,7 @@ func FuzzReadAmounts(f *testing.F) {
 	w := WriterID{2}
 	f.Add(appendAmounts(nil, []amount{{Dot{w, 0}, 1, 2}, {Dot{w, 7}, math.MaxUint64, 0}}))
 	f.Add([]byte{0x94})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		as, err := readAmounts(&Event{Dot: Dot{w, 5}, Value: b})
 		if err != nil {
 			return
@@ -288,7 +290,7 @@ func FuzzReadAmounts(f *testing.F) {
 func FuzzReadSlot(f *testing.F) {
 	f.Add(appendSlot(nil, amount{Dot{WriterID{2}, 7}, math.MaxUint64, 1}))
 	f.Add(appendSlot(nil, amount{}))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		a, err := readSlot(&Event{Dot: Dot{WriterID{2}, 5}, Value: b}, WriterID{2})
 		if err == nil && b[1] != 0 && !bytes.Equal(appendSlot(nil, a), b) {
 			t.Fatalf("%x came back as %x", b, appendSlot(nil, a))

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // testDelta is of two nodes, one of which restarted, with a removal and two
@@ -115,7 +117,7 @@ func TestRefusedDeltaChangesNothing(t *testing.T) {
 func FuzzReadDelta(f *testing.F) {
 	d, a := testDelta(f)
 	f.Add(AppendDelta(nil, d))
-	f.Fuzz(func(t *testing.T, in []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, in []byte) {
 		d, err := ReadDelta(in)
 		if err != nil {
 			return

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 var extended = Event{
@@ -129,7 +131,7 @@ func FuzzReadRecord(f *testing.F) {
 	f.Add(AppendRecord(nil, Record{extended, {Dot: Dot{WriterID{2}, 3}, Removed: true}}, tab.index))
 	f.Add(AppendRecord(nil, Record{expiring}, tab.index))
 	f.Add([]byte("\x92\x94\x01\x01\x02\xc0\x94\x00\x01\x02\xc0"))
-	f.Fuzz(func(t *testing.T, in []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, in []byte) {
 		r := NewReader(in)
 		rec := ReadRecord(r, tab.writer)
 		if r.Err() != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 func TestValuesAsJSON(t *testing.T) {
@@ -154,7 +156,7 @@ func FuzzFromJSON(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, text []byte) {
 		value, err := FromJSON(text)
 		if err != nil {
 			if !errors.Is(err, ErrValue) {
@@ -177,7 +179,7 @@ func FuzzFromJSON(f *testing.F) {
 
 func FuzzToJSON(f *testing.F) {
 	f.Add([]byte{0x82, 0xa1, 'a', 0xca, 0x7f, 0xc0, 0, 0, 0xa1, 0xff, 0xd6, 0xff, 0, 0, 0, 1})
-	f.Fuzz(func(t *testing.T, value []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, value []byte) {
 		text, err := ToJSON(value)
 		if err == nil && !json.Valid(text) {
 			t.Fatalf("%x is %s, which is not JSON", value, text)

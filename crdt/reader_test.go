@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // TestReaderRefusesLongForms feeds each typed read with every form of a value
@@ -114,7 +116,7 @@ func TestRawTakesExactlyMaxDepth(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("\x93\xc0\xc3\xcd\x01\x00\xd0\x80\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xa1x\xc4\x01y\x81\x01\x02"))
 	f.Add(bytes.Repeat([]byte{0x91}, 100))
-	f.Fuzz(func(t *testing.T, in []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, in []byte) {
 		raw := NewReader(in)
 		element := raw.Raw()
 		if raw.Err() == nil && !bytes.Equal(element, in[:len(in)-len(raw.Rest())]) {

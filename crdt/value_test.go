@@ -12,6 +12,8 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // celsius is a number with a name, and a method that is none of the library's.
@@ -297,7 +299,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add(mustJSON(f, `{"name":"x","version":3,"labels":{"a":"b"},"trained":{"$time":[1,2]}}`).clone())
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 512, func(t *testing.T, b []byte) {
 		for _, err := range decodeIntoMany(b) {
 			if err != nil && !errors.Is(err, ErrValue) {
 				t.Fatal(err)

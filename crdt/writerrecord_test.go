@@ -3,6 +3,8 @@ package crdt
 import (
 	"bytes"
 	"testing"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 func TestWriterRecordHasOneEncoding(t *testing.T) {
@@ -43,7 +45,7 @@ func TestWriterRecordHasOneEncoding(t *testing.T) {
 func FuzzReadWriterRecord(f *testing.F) {
 	rec := testRecord()
 	f.Add(AppendWriterRecord(nil, &rec))
-	f.Fuzz(func(t *testing.T, in []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, in []byte) {
 		r := NewReader(in)
 		rec := ReadWriterRecord(r)
 		if r.Err() == nil && !bytes.Equal(AppendWriterRecord(nil, &rec), in[:len(in)-len(r.Rest())]) {

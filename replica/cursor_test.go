@@ -6,12 +6,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -69,7 +69,7 @@ func TestACutCursorIsRefused(t *testing.T) {
 func FuzzCursor(f *testing.F) {
 	f.Add(someCursor(f))
 	f.Add([]byte{0x92, cursorVersion + 1, 0xc0})
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		c, err := readCursor(b)
 		if err != nil || c.vector == nil {
 			return
@@ -82,19 +82,19 @@ func FuzzCursor(f *testing.F) {
 }
 
 func FuzzImportLine(f *testing.F) {
-	f.Add(`{"namespace":"a","path":"x","type":"register","value":{"$bytes":"AA=="}}`)
-	f.Add(`{"namespace":"a","path":{"$string":"/w=="},"type":"log","part":2,"value":[1,"a"]}`)
-	f.Add(`{"namespace":"a","path":"x/y","type":"type-7a","records":[{"sub":"AA==","value":""}]}`)
-	f.Add(`{"namespace":"a","path":"x","type":"counter","value":-36893488147419103232}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		l, err := parseLine([]byte(text))
+	f.Add([]byte(`{"namespace":"a","path":"x","type":"register","value":{"$bytes":"AA=="}}`))
+	f.Add([]byte(`{"namespace":"a","path":{"$string":"/w=="},"type":"log","part":2,"value":[1,"a"]}`))
+	f.Add([]byte(`{"namespace":"a","path":"x/y","type":"type-7a","records":[{"sub":"AA==","value":""}]}`))
+	f.Add([]byte(`{"namespace":"a","path":"x","type":"counter","value":-36893488147419103232}`))
+	fuzz.Decoder(f, 128, func(t *testing.T, text []byte) {
+		l, err := parseLine(text)
 		if err != nil {
 			return
 		}
 		if err := l.path.Validate(); err != nil {
 			t.Error(err)
 		}
-		if l.elements() > strings.Count(text, ",")+1 {
+		if l.elements() > bytes.Count(text, []byte(","))+1 {
 			t.Errorf("%d elements", l.elements())
 		}
 	})

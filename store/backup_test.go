@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 	"github.com/anabranch-db/anabranch/store"
 )
 
@@ -353,7 +354,7 @@ func FuzzBackup(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:len(b)/2])
 	f.Add([]byte("anabranch backup 1\n\x00\x00\x00\x02\x00\x00\x00\x00\xc0\x00"))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		pairs, err := store.ReadBackup(bytes.NewReader(b))
 		if err != nil && !errors.Is(err, store.ErrBackup) && !errors.Is(err, store.ErrNewerFormat) {
 			t.Errorf("%d pairs, then %v", pairs, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // sixteen stands for a namespace with writers 0 to 15.
@@ -76,7 +77,38 @@ var decoders = []struct {
 		}
 		return appendWriterRecord(nil, rec), nil
 	}},
+	{"vector by numbers", numbered(nil), func(b []byte) ([]byte, error) {
+		r, err := metaReader(b)
+		if err != nil {
+			return nil, err
+		}
+		v := sampleNamespace().readNumbered(r)
+		if err := r.Done(); err != nil {
+			return nil, err
+		}
+		return numbered(v), nil
+	}},
 	{"block of the index of writers", sampleIndex().appendIndexBlock(nil, 0), rewriteIndex},
+}
+
+// sampleNamespace has the writers of sixteen.
+func sampleNamespace() *Namespace {
+	var table []crdt.WriterID
+	for n := range uint64(16) {
+		w, _ := sixteen(n)
+		table = append(table, w)
+	}
+	ns := &Namespace{}
+	ns.lineage.table.Store(&table)
+	return ns
+}
+
+// numbered writes a vector of these writers, or a sample.
+func numbered(v crdt.Vector) []byte {
+	if v == nil {
+		v = crdt.Vector{{1}: 7, {15}: 1 << 50}
+	}
+	return appendNumbered([]byte{metaFormat}, v, func(w crdt.WriterID) (uint32, bool) { return uint32(w[0]), true })
 }
 
 func TestEachValueSurvivesARoundTripAndNoTruncation(t *testing.T) {
@@ -154,18 +186,19 @@ func TestReadingValuesAllocatesSeldom(t *testing.T) {
 }
 
 func FuzzValues(f *testing.F) {
-	for i, d := range decoders {
-		f.Add(byte(i), d.sample)
+	for _, d := range decoders {
+		f.Add(d.sample)
 	}
-	f.Fuzz(func(t *testing.T, which byte, b []byte) {
-		d := decoders[int(which)%len(decoders)]
-		once, err := d.decode(b)
-		if err != nil {
-			return
-		}
-		twice, err := d.decode(once)
-		if err != nil || !bytes.Equal(once, twice) {
-			t.Errorf("%s: %x is read, %x becomes %x (%v)", d.name, b, once, twice, err)
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
+		for _, d := range decoders {
+			once, err := d.decode(b)
+			if err != nil {
+				continue
+			}
+			twice, err := d.decode(once)
+			if err != nil || !bytes.Equal(once, twice) {
+				t.Errorf("%s: %x is read, %x becomes %x (%v)", d.name, b, once, twice, err)
+			}
 		}
 	})
 }
@@ -174,12 +207,15 @@ func FuzzKeys(f *testing.F) {
 	p := makePrefix(spaceNamespace, 1, partLog)
 	f.Add(p.logged(nil, 2, 3))
 	f.Add(p.indexed(nil, 2))
-	f.Fuzz(func(t *testing.T, key []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, key []byte) {
 		if w, seq, ok := splitLogged(key); ok {
 			again := p.logged(nil, w, seq)
 			if !bytes.Equal(again[prefixLen:], key[prefixLen:logKeyLen]) {
 				t.Errorf("%x becomes %x", key, again)
 			}
+		}
+		if e, ok := splitExpiring(key); ok && !bytes.Equal(p.expiring(nil, e.bucket, e.key)[prefixLen:], key[prefixLen:]) {
+			t.Errorf("%x expires at %d: %q", key, e.bucket, e.key)
 		}
 		if n, ok := splitIndexed(key); ok && n != binary.BigEndian.Uint32(key[prefixLen:]) {
 			t.Errorf("%x is of writer %d", key, n)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 func TestFormatFileOfEachReleaseIsRead(t *testing.T) {
@@ -83,7 +85,7 @@ func TestGarbledFormatFileIsDamage(t *testing.T) {
 func FuzzFormatFile(f *testing.F) {
 	f.Add(encodeFormat(formatFirst, stateReady))
 	f.Add([]byte("anabranch store 1 ready 00000000\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		version, state, err := decodeFormat(b)
 		if err == nil && string(encodeFormat(version, state)) != string(b) {
 			t.Fatalf("%q is read as %d %q, which is written in another way", b, version, state)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 var everyBit = flag.Bool("every-bit", false, "in the tests of damage, flip each bit of a MANIFEST, not one of each byte")
@@ -290,7 +292,7 @@ func FuzzWitnessFile(f *testing.F) {
 	for _, g := range goldenTestimonies {
 		f.Add(g.encode())
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		got, err := decodeTestimony(b)
 		if err == nil && string(got.encode()) != string(b) {
 			t.Fatalf("%q is read as %v, which is written in another way", b, got)

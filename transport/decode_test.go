@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 func FuzzToken(f *testing.F) {
-	f.Add(fixedInvite(f).Token())
-	f.Add("")
-	f.Add("AQ")
-	f.Fuzz(func(t *testing.T, token string) {
+	f.Add([]byte(fixedInvite(f).Token()))
+	f.Add([]byte("AQ"))
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
+		token := string(b)
 		i, err := ParseToken(token)
 		switch {
 		case err != nil && !errors.Is(err, ErrToken):
@@ -36,7 +37,7 @@ func FuzzRevocation(f *testing.F) {
 	r := fixedRevocation(f)
 	c := fixedAuthority(f).cluster
 	f.Add(r.Encode())
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		r, err := c.ParseRevocation(b)
 		switch {
 		case err != nil && !errors.Is(err, ErrCredential) && !errors.Is(err, ErrCluster):
@@ -50,7 +51,7 @@ func FuzzRevocation(f *testing.F) {
 func FuzzGrants(f *testing.F) {
 	f.Add(appendGrants(nil, fixedGrants))
 	f.Add(appendGrants(nil, Grants{}))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		g, err := decodeGrants(b)
 		if err != nil {
 			return
@@ -66,7 +67,7 @@ func FuzzCredential(f *testing.F) {
 	c := fixedAuthority(f).cluster
 	f.Add(fixedCertificate(f, time.Time{}))
 	f.Add(c.der)
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		_, err := c.ParseCredential(b)
 		if err != nil && !errors.Is(err, ErrCredential) && !errors.Is(err, ErrCluster) {
 			t.Errorf("an error of another kind: %v", err)
@@ -80,7 +81,7 @@ func FuzzCredential(f *testing.F) {
 
 func FuzzQuestion(f *testing.F) {
 	f.Add(appendQuestion(nil, [secretBytes]byte{1}))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		if secret, err := decodeQuestion(b); err == nil && !bytes.Equal(appendQuestion(nil, secret), b) {
 			t.Errorf("%x was taken for a question", b)
 		}
@@ -90,7 +91,7 @@ func FuzzQuestion(f *testing.F) {
 func FuzzAnswer(f *testing.F) {
 	f.Add(appendAnswer(nil, fixedAnswer(f)))
 	f.Add(appendAnswer(nil, answer{status: joinUsed}))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		if a, err := decodeAnswer(b); err == nil && !bytes.Equal(appendAnswer(nil, a), b) {
 			t.Errorf("%x was taken for an answer", b)
 		}
@@ -99,7 +100,7 @@ func FuzzAnswer(f *testing.F) {
 
 func FuzzInvites(f *testing.F) {
 	f.Add(appendInvites(nil, fixedInvites()))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		if open, err := decodeInvites(b); err == nil && !bytes.Equal(appendInvites(nil, open), b) {
 			t.Errorf("%x became %x", b, appendInvites(nil, open))
 		}

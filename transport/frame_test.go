@@ -10,6 +10,8 @@ import (
 	"testing/iotest"
 
 	"pgregory.net/rapid"
+
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // encodeFrames is the stream of some frames.
@@ -113,11 +115,11 @@ func TestAPrefaceIsReadToTheByte(t *testing.T) {
 }
 
 func FuzzFrames(f *testing.F) {
-	f.Add([]byte{}, 1)
-	f.Add(encodeFrames([][]byte{[]byte("first"), []byte("second")}), 3)
-	f.Add(encodeFrames([][]byte{[]byte("cut")})[:5], 1)
-	f.Add(binary.BigEndian.AppendUint32(nil, 1<<31), 4)
-	f.Fuzz(func(t *testing.T, stream []byte, piece int) {
+	f.Add([]byte{})
+	f.Add(encodeFrames([][]byte{[]byte("first"), []byte("second")}))
+	f.Add(encodeFrames([][]byte{[]byte("cut")})[:5])
+	f.Add(binary.BigEndian.AppendUint32(nil, 1<<31))
+	fuzz.Decoder(f, 128, func(t *testing.T, stream []byte) {
 		const limit = 100
 		r := newFrameReader(iotest.HalfReader(bytes.NewReader(stream)), limit)
 		var frames [][]byte
@@ -142,7 +144,7 @@ func FuzzFrames(f *testing.F) {
 
 func FuzzPreface(f *testing.F) {
 	f.Add(appendPreface(nil, Instance{1}))
-	f.Fuzz(func(t *testing.T, b []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, b []byte) {
 		in, err := readPreface(bytes.NewReader(b))
 		if err == nil && !bytes.HasPrefix(b, appendPreface(nil, in)) {
 			t.Errorf("%x was taken for a preface", b)

@@ -68,7 +68,7 @@ func (s *source) localName(importPath string) string {
 	return ""
 }
 
-// rules are the checks of one file each; packageDocs is the one of folders.
+// rules are the checks of one file each; packageDocs and fuzzed are those of folders.
 var rules = []func(*source) []Finding{
 	fileLength, funcLength, importsOneWay, noCgo, purity, packageName,
 	noInit, noSleep, noMarker, skipReason,
@@ -82,7 +82,7 @@ func Check(tree fs.FS, module string) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := packageDocs(sources)
+	found := append(packageDocs(sources), fuzzed(sources)...)
 	for _, s := range sources {
 		for _, rule := range rules {
 			found = append(found, rule(s)...)

@@ -2,10 +2,12 @@ package protocol
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // FuzzMessage reads any bytes as any message. What is read as one is written
@@ -14,7 +16,7 @@ func FuzzMessage(f *testing.F) {
 	for _, s := range samples() {
 		f.Add(s.frame.buf[stampRoom:])
 	}
-	f.Fuzz(func(t *testing.T, message []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, message []byte) {
 		r := crdt.NewReader(message)
 		c, fields := readCode(r)
 		again := reencode(c, fields, r)
@@ -70,6 +72,9 @@ func reencode(c code, fields int, r *crdt.Reader) (f Frame) {
 	case codeRevocations:
 		v := readRevocations(r, fields)
 		return done(v.encode())
+	case codeWriters:
+		number := readWritersHead(r, fields)
+		return Frame{append(crdt.AppendUint(newMessage(32, writersFields, codeWriters), number), r.Rest()...)}
 	case codeCompare:
 		h := readCompareHead(r, fields)
 		asks, err := readAsks(r.Rest())
@@ -103,18 +108,20 @@ func FuzzDeltaDecoder(f *testing.F) {
 		f.Add(a, b)
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		var d DeltaDecoder
-		for _, body := range [][]byte{a, b} {
-			for e, err := range d.Add(body) {
-				if err != nil {
-					return
+		fuzz.Bounded(t, len(a)+len(b), 128, func() {
+			var d DeltaDecoder
+			for _, body := range [][]byte{a, b} {
+				for e, err := range d.Add(body) {
+					if err != nil {
+						return
+					}
+					checkDecoded(t, e)
 				}
+			}
+			if e, ok := d.Rest(); ok {
 				checkDecoded(t, e)
 			}
-		}
-		if e, ok := d.Rest(); ok {
-			checkDecoded(t, e)
-		}
+		})
 	})
 }
 
@@ -123,6 +130,26 @@ func checkDecoded(t *testing.T, e crdt.Entry) {
 	if _, _, _, err := e.Key.Split(); err != nil || len(e.Record) == 0 || !slices.IsSortedFunc(e.Record, byDot) {
 		t.Errorf("decoded %q with %v (%v)", string(e.Key), e.Record, err)
 	}
+}
+
+// FuzzSeqChecker takes any bytes for the first frame of a link.
+func FuzzSeqChecker(f *testing.F) {
+	var st Stamper
+	f.Add(st.Stamp((&want{1}).encode()))
+	fuzz.Decoder(f, 64, func(t *testing.T, b []byte) {
+		var s SeqChecker
+		message, err := s.Check(b)
+		switch {
+		case err != nil && !errors.Is(err, ErrMalformed):
+			t.Error(err)
+		case err == nil && !bytes.Equal(append([]byte{1}, message...), b):
+			t.Errorf("%x is frame 1 with %x", b, message)
+		case err == nil:
+			if _, err := s.Check(b); err == nil {
+				t.Errorf("%x is taken twice", b)
+			}
+		}
+	})
 }
 
 // FuzzDecodeWriters reads any bytes as writer records.
@@ -135,7 +162,7 @@ func FuzzDecodeWriters(f *testing.F) {
 			f.Add(r.Rest())
 		}
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, body []byte) {
 		certs, recs, err := DecodeWriters(body)
 		if err == nil && len(certs)+len(recs) > len(body) {
 			t.Errorf("%d certificates and %d records from %d bytes", len(certs), len(recs), len(body))
@@ -164,7 +191,7 @@ func FuzzPeer(f *testing.F) {
 		}
 		f.Add(in)
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, in []byte) {
 		w := newSimWorld(1, 2)
 		n, peer := w.nodes[0], w.nodes[1]
 		n.spaces["alpha"].write(w.keys[:2], false, []byte("v"))

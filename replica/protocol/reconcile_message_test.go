@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 )
 
 // sampleSnapshots returns 20 records, and what a source has: one of each ten
@@ -135,7 +136,7 @@ func FuzzAnswerCompare(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, body []byte) {
 		var frames []Frame
 		err := answerCompare(s, 5, 4, body, 60, func(f Frame) error { frames = append(frames, f); return nil })
 		if err != nil {
@@ -167,16 +168,18 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(h.last, a, g.last, b)
 	}
 	f.Fuzz(func(t *testing.T, lastA bool, a []byte, lastB bool, b []byte) {
-		c := sampleComparer(own)
-		if _, _, err := c.Next(3, 4); err != nil {
-			t.Fatal(err)
-		}
-		position, _ := c.Position()
-		if hostileFrame(t, c, lastA, a, &position) && hostileFrame(t, c, lastB, b, &position) && len(c.asked) == 0 {
-			if _, more, err := c.Next(3, 4); more != (len(c.asked) > 0) || err != nil {
+		fuzz.Bounded(t, len(a)+len(b), 1024, func() {
+			c := sampleComparer(own)
+			if _, _, err := c.Next(3, 4); err != nil {
 				t.Fatal(err)
 			}
-		}
+			position, _ := c.Position()
+			if hostileFrame(t, c, lastA, a, &position) && hostileFrame(t, c, lastB, b, &position) && len(c.asked) == 0 {
+				if _, more, err := c.Next(3, 4); more != (len(c.asked) > 0) || err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
 	})
 }
 

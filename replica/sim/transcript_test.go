@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anabranch-db/anabranch/internal/fuzz"
 	"github.com/anabranch-db/anabranch/replica/sim"
 )
 
@@ -68,7 +69,7 @@ func FuzzTranscript(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	f.Fuzz(func(t *testing.T, text []byte) {
+	fuzz.Decoder(f, 128, func(t *testing.T, text []byte) {
 		var p, again sim.Plan
 		if err := p.UnmarshalText(text); err != nil {
 			if !errors.Is(err, sim.ErrTranscript) {
