@@ -49,7 +49,7 @@ func (c Command) Exists(tree fs.FS) error {
 
 // args returns the command's arguments to the package's test binary.
 func (c Command) args() []string {
-	args := []string{"-test.run", "^(" + strings.Join(c.Tests, "|") + ")$", "-test.timeout", timeLimit.String(), "-test.failfast"}
+	args := []string{"-test.run", "^(" + strings.Join(c.Tests, "|") + ")$", "-test.timeout", timeLimit.String(), "-test.failfast", "-test.v"}
 	for _, f := range c.Flags {
 		if f == "-short" {
 			f = "-test.short"

@@ -10,6 +10,6 @@
 // What the runs did is published as attributes of the test: seeds, violations,
 // operations, fault.cut and so on, decimal numbers.
 //
-// // With -sim.seeds N a test runs so many, from -sim.first on; with -sim.seed N that
+// With -sim.seeds N a test runs so many, from -sim.first on; with -sim.seed N that
 // one only, made small if it fails, and tells all that happens.
 package simtest
