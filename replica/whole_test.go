@@ -28,6 +28,7 @@ type wholeNode struct {
 	identity *transport.Identity
 	address  string
 	disk     *vfs.MemFS
+	fs       vfs.FS // what it is opened on; nil: disk
 	options  Options
 	listen   func() (transport.Network, error) // nil: links of frames, at address
 	db       *DB
@@ -103,6 +104,9 @@ func (n *wholeNode) open() {
 	}
 	o := n.options
 	o.FS, o.Identity, o.Network = n.disk, n.identity, endpoint
+	if n.fs != nil {
+		o.FS = n.fs
+	}
 	if n.db, err = Open("db", o); err != nil {
 		n.fleet.t.Fatal(err)
 	}

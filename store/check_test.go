@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 )
 
 // checkedStore returns a disk with a namespace that holds transactions of two
@@ -207,7 +208,7 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 func TestWhatACheckMayNotReadIsNoDamage(t *testing.T) {
 	var refuse error
 	mem := filledNode(t)
-	fs := Hook(mem, func(op errorfs.Op) error {
+	fs := crashdisk.Hook(mem, func(op errorfs.Op) error {
 		if strings.HasSuffix(op.Path, ".sst") && op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 			return refuse
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 	"github.com/anabranch-db/anabranch/store"
 )
 
@@ -302,7 +303,7 @@ func TestADurableCommitMakesDurableWhatCameBefore(t *testing.T) {
 func TestWhatComesDuringAnFsyncIsNotDurableByIt(t *testing.T) {
 	f := &fleet{t: t}
 	var late atomic.Pointer[func()]
-	o := f.options(1, store.Hook(vfs.NewMem(), func(op errorfs.Op) error {
+	o := f.options(1, crashdisk.Hook(vfs.NewMem(), func(op errorfs.Op) error {
 		if fn := late.Load(); fn != nil && strings.HasSuffix(op.Path, ".log") && late.CompareAndSwap(fn, nil) {
 			(*fn)()
 		}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 )
 
 // waitingDB is a Pebble that always has a compaction waiting.
@@ -25,7 +27,7 @@ func (d *waitingDB) Schedule(pebble.CompactionGrantHandle) bool { d.granted.Add(
 
 func TestOverwritesAreCompactedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSmallDisk(1 << 30)
+		d := crashdisk.NewSmall(vfs.NewMem(), 1<<30)
 		e := mustOpen(t, "store", smallEngine(d))
 		for range 16 {
 			(&load{acked: map[string]string{}}).run(e, 12) // 700 kB, always the same keys
@@ -37,7 +39,7 @@ func TestOverwritesAreCompactedAway(t *testing.T) {
 			t.Fatal("nothing was compacted")
 		}
 		synctest.Wait()
-		if used := d.used() - e.ballast.bytes; used > 12<<20 {
+		if used := d.Used() - e.ballast.bytes; used > 12<<20 {
 			t.Fatalf("%d bytes for 700 kB of data", used)
 		}
 		ok(t, e.Close())

@@ -11,7 +11,7 @@ import (
 // that the tables do not reach: then Pebble would add the tables durably
 // while the commits before them are in memory only.
 func TestTablesAreNotAheadOfTheLog(t *testing.T) {
-	w := newCrashWorld(t, 1, false)
+	w := newCrashWorld(t, 1)
 	w.ok(w.store.Close())
 	w.stage = 500
 	w.open()

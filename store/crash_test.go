@@ -2,13 +2,13 @@ package store_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 	"github.com/anabranch-db/anabranch/store"
 )
 
@@ -16,20 +16,23 @@ var (
 	crashSeed  = flag.Uint64("crash-seed", 1, "in the power-cut tests, the seed of the first trace")
 	crashSteps = flag.Int("crash-steps", 120, "in the power-cut tests, the steps of a trace")
 	crashRuns  = flag.Uint64("crash-runs", 2, "in the power-cut tests, the traces")
-	everyCut   = flag.Bool("every-cut", false, "in the power-cut tests, cut before every write, not only before every fsync")
+	everyCut   = flag.Bool("every-cut", false, "in the power-cut tests, cut before every write, leaving each share in turn, not only before every fsync and a sample of the others")
 )
 
 // TestPowerCutAtAnyFsyncLosesNothingPromised runs a random trace of commits,
-// deltas, flushes, reopenings and namespaces that come and go, and cuts the
-// power before each fsync, leaving nothing, all or parts of what was not
-// fsynced. What is left opens, agrees with itself (Store.Check), is exactly a
-// state that the namespace had after one of its commits, covers all that was
-// acknowledged or durable, and goes on with a writer of its own.
+// deltas, reconciliations, collections, backups, flushes, compactions,
+// reopenings and namespaces that come and go, and cuts the power before each
+// fsync, leaving nothing, all or parts of what was not fsynced. What is left
+// opens, agrees with itself (Store.Check), is exactly a state that the namespace
+// had after one of its commits, covers all that was acknowledged or durable,
+// holds what its peers hold once they have filled it, and goes on with a writer
+// of its own.
 func TestPowerCutAtAnyFsyncLosesNothingPromised(t *testing.T) {
 	saw := map[string]int{}
+	cuts := 0
 	for seed := *crashSeed; seed < *crashSeed+*crashRuns; seed++ {
 		t.Run(fmt.Sprint("seed-", seed), func(t *testing.T) {
-			w := newCrashWorld(t, seed, *everyCut)
+			w := newCrashWorld(t, seed)
 			w.seen = saw
 			w.watch()
 			for range *crashSteps {
@@ -42,14 +45,17 @@ func TestPowerCutAtAnyFsyncLosesNothingPromised(t *testing.T) {
 				t.Fatalf("only %d cuts", w.cuts)
 			}
 			t.Logf("%d cuts verified", w.cuts)
+			cuts += w.cuts
 		})
 	}
-	for _, what := range []string{"delta in memory", "delta staged", "delta joined", "delta fast-forwarded", "drop"} {
+	for _, what := range []string{"delta in memory", "delta staged", "delta joined", "delta fast-forwarded", "reconciliation", "collection", "drop"} {
 		if saw[what] == 0 && int(*crashRuns)**crashSteps >= 240 {
 			t.Errorf("the traces have no %s", what)
 		}
 	}
 	t.Log(saw)
+	t.Attr("crash-points", fmt.Sprint(cuts))
+	t.Attr("fault.power-cut", fmt.Sprint(cuts))
 }
 
 // TestStoreThatKeepsLosingPowerConverges goes on with what each cut left. Its
@@ -57,11 +63,11 @@ func TestPowerCutAtAnyFsyncLosesNothingPromised(t *testing.T) {
 func TestStoreThatKeepsLosingPowerConverges(t *testing.T) {
 	for seed := *crashSeed; seed < *crashSeed+*crashRuns; seed++ {
 		t.Run(fmt.Sprint("seed-", seed), func(t *testing.T) {
-			w := newCrashWorld(t, seed, false)
+			w := newCrashWorld(t, seed)
 			for range *crashSteps {
 				w.step()
 				if w.rng.IntN(8) == 0 {
-					all := w.kind.leftovers()
+					all := w.kind.Leaves()
 					w.losePower(all[w.rng.IntN(len(all))])
 				}
 			}
@@ -71,69 +77,14 @@ func TestStoreThatKeepsLosingPowerConverges(t *testing.T) {
 	}
 }
 
-// TestFailingDiskTakesNothingThatWasPromised makes all mutations of the disk
-// fail from some moment on, in the middle of a trace. The store refuses
-// writes, but can be read, and closed; what a power cut would leave then is a
-// state between two commits that covers all that was promised.
-func TestFailingDiskTakesNothingThatWasPromised(t *testing.T) {
-	for at := int64(1); ; at += 1 + at/5 {
-		w := newCrashWorld(t, *crashSeed, false)
-		w.disk.sickAt.Store(w.disk.ops.Load() + at)
-		sick := w.stepUntilSick(*crashSteps)
-		w.readable()
-		w.mu.Lock()
-		p := w.acked.clone()
-		w.mu.Unlock()
-		err := w.store.Close()
-		if err == nil && !sick {
-			return // nothing was left to fail
-		}
-		if !errors.Is(err, store.ErrHalted) {
-			t.Fatalf("mutation %d failed, and Close says %v", at, err)
-		}
-		for _, left := range w.kind.leftovers() {
-			w.verifyCut(powerCut{left, w.disk.cut(left, uint64(at)), p})
-		}
-	}
-}
-
-// stepUntilSick takes steps until one fails, and reports whether one did.
-func (w *crashWorld) stepUntilSick(steps int) (sick bool) {
-	defer func() {
-		if p := recover(); p == errSick {
-			sick = true
-		} else if p != nil {
-			panic(p)
-		}
-	}()
-	for range steps {
-		w.step()
-	}
-	return false
-}
-
-// readable checks that reads go on: a namespace shows its last state.
-func (w *crashWorld) readable() {
-	w.t.Helper()
-	for name, incarnation := range w.acked.catalog {
-		ns, err := w.store.Namespace(name)
-		if err == nil {
-			err = w.lines[incarnation].head().differs(ns)
-		}
-		if err != nil {
-			w.t.Fatalf("%q cannot be read: %v", name, err)
-		}
-	}
-}
-
 // losePower goes on with what a cut leaves.
-func (w *crashWorld) losePower(left leftover) {
+func (w *crashWorld) losePower(percent int) {
 	w.mu.Lock()
-	c := powerCut{left: left, promise: w.acked.clone()}
+	c := powerCut{percent: percent, seed: w.rng.Uint64(), promise: w.acked.clone()}
 	w.mu.Unlock()
-	c.disk = w.disk.cut(left, w.rng.Uint64())
+	c.disk = w.disk.Cut(percent, c.seed)
 	w.ok(w.store.Close()) // on the old disk, which nobody looks at again
-	w.disk = newCutDisk(c.disk, w.kind, false)
+	w.disk = crashdisk.New(c.disk, w.kind)
 	w.acked = c.promise // what became durable in Close is not on the new disk
 	w.open()
 	for incarnation, at := range w.recovered(w.store, c) {
@@ -159,7 +110,9 @@ func (w *crashWorld) step() {
 	ns, err := w.store.Namespace(name)
 	w.ok(err)
 	p := w.peers[w.rng.IntN(2)]
-	switch n := w.rng.IntN(100); {
+	switch n := w.rng.IntN(110); {
+	case n >= 103:
+		w.tidy(ns, p, n)
 	case n < 25:
 		w.commit(ns, false)
 	case n < 45:
@@ -182,7 +135,7 @@ func (w *crashWorld) step() {
 		w.ok(w.store.Flush())
 	case n < 95:
 		w.setLocal()
-	case w.disk.sickAt.Load() > 0: // what follows would leave the world unsure
+	case w.sick.Load(): // what follows would leave the world unsure
 	case n < 97:
 		w.reopen()
 	default:
@@ -261,24 +214,6 @@ func (w *crashWorld) peerCommits(p *peer, name string) {
 	}
 }
 
-// pull brings what a peer has, sometimes with a commit in the middle.
-func (w *crashWorld) pull(ns *store.Namespace, p *peer) {
-	from := w.peerNamespace(p, ns.Name())
-	done, err := deltaOf(w.t, from, ns.Vector()).applyOvertaken(ns, func() {
-		if w.rng.IntN(3) == 0 {
-			w.overtake(ns)
-		}
-	})
-	w.ok(err)
-	w.saw("delta in memory", done.Changed && !done.Staged)
-	w.saw("delta staged", done.Staged)
-	w.saw("delta joined", done.Read > 0)
-	w.saw("delta fast-forwarded", done.Changed && done.Read == 0 && done.Records > 0)
-	if done.Changed {
-		w.lines[ns.Incarnation()].advance(func(m *model) { m.merge(p.models[ns.Name()]) })
-	}
-}
-
 // overtake commits in the middle of an apply. On a sick disk that fails, and
 // the apply is to find out by itself.
 func (w *crashWorld) overtake(ns *store.Namespace) {
@@ -296,16 +231,18 @@ func (w *crashWorld) peerPulls(p *peer, ns *store.Namespace) {
 	if w.rng.IntN(4) > 0 {
 		w.ok(ns.Sync(context.Background()))
 	}
-	pull(w.t, w.peerNamespace(p, ns.Name()), ns)
+	_, err := w.exchange(w.peerNamespace(p, ns.Name()), ns, func() {})
+	w.ok(err)
 	p.models[ns.Name()].merge(w.lines[ns.Incarnation()].head())
 }
 
 func (w *crashWorld) peersMeet(name string) {
 	a, b := w.peers[0], w.peers[1]
-	pull(w.t, w.peerNamespace(a, name), w.peerNamespace(b, name))
-	a.models[name].merge(b.models[name])
-	pull(w.t, w.peerNamespace(b, name), w.peerNamespace(a, name))
-	b.models[name].merge(a.models[name])
+	for _, pair := range [][2]*peer{{a, b}, {b, a}} {
+		_, err := w.exchange(w.peerNamespace(pair[0], name), w.peerNamespace(pair[1], name), func() {})
+		w.ok(err)
+		pair[0].models[name].merge(pair[1].models[name])
+	}
 }
 
 func (w *crashWorld) reopen() {

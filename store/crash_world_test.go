@@ -7,12 +7,15 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 	"github.com/anabranch-db/anabranch/store"
 )
 
@@ -22,9 +25,10 @@ type crashWorld struct {
 	fleet
 	t      *testing.T
 	rng    *rand.Rand
-	kind   kind // of the disk
-	stage  int  // bytes from which on deltas are staged; 0 is anything
-	disk   *cutDisk
+	kind   crashdisk.Kind
+	stage  int // bytes from which on deltas are staged; 0 is anything
+	disk   *crashdisk.Disk
+	sick   atomic.Bool // operations of the disk may fail
 	store  *store.Store
 	peers  [2]*peer
 	issued map[crdt.Dot]bool // every dot that the store ever gave out
@@ -83,19 +87,22 @@ func (p promise) clone() promise {
 
 // powerCut is what one left, and what had been promised by then.
 type powerCut struct {
-	left    leftover
+	percent int // of what was not fsynced
+	seed    uint64
 	disk    *vfs.MemFS
 	promise promise
 }
 
-func newCrashWorld(t *testing.T, seed uint64, every bool) *crashWorld {
+func (c powerCut) String() string { return fmt.Sprintf("a cut that left %d%%", c.percent) }
+
+func newCrashWorld(t *testing.T, seed uint64) *crashWorld {
 	w := &crashWorld{
-		t: t, kind: seed%2 == 0, rng: rand.New(rand.NewPCG(seed, 1)),
+		t: t, kind: crashdisk.Kind(seed % 2), rng: rand.New(rand.NewPCG(seed, 1)),
 		issued: map[crdt.Dot]bool{}, lines: map[uint32]*line{}, locals: []string{""},
 		acked: promise{map[string]uint32{}, map[uint32]crdt.Vector{}, 0},
 	}
 	w.fleet.t = t
-	w.disk = newCutDisk(vfs.NewCrashableMem(), w.kind, every)
+	w.disk = crashdisk.New(vfs.NewCrashableMem(), w.kind)
 	for i := range w.peers {
 		w.peers[i] = &peer{w.openWith(w.options(i+1, vfs.NewMem())), map[string]*model{}}
 		for _, name := range crashNames {
@@ -120,7 +127,7 @@ var errSick = errors.New("the disk is sick")
 
 func (w *crashWorld) ok(err error) {
 	w.t.Helper()
-	if w.disk.sickAt.Load() > 0 && (errors.Is(err, store.ErrHalted) || errors.Is(err, syscall.EIO)) {
+	if w.sick.Load() && (errors.Is(err, store.ErrHalted) || errors.Is(err, store.ErrDiskFull) || errors.Is(err, syscall.EIO)) {
 		panic(errSick)
 	}
 	if err != nil {
@@ -130,17 +137,20 @@ func (w *crashWorld) ok(err error) {
 
 // options are those of the store that loses its power: small enough that
 // many deltas are staged and memtables fill.
-func (w *crashWorld) crashOptions(fs vfs.FS) store.Options {
+func (w *crashWorld) crashOptions(fs vfs.FS, chance uint64) store.Options {
 	o := w.options(0, fs)
 	if o.StageBytes = w.stage; w.stage == 0 {
-		o.StageBytes = []int{500, 5000, 1 << 20}[w.rng.IntN(3)]
+		o.StageBytes = []int{500, 5000, 1 << 20}[chance%3]
 	}
 	o.MemTableBytes = 1 // the least
 	return o
 }
 
-func (w *crashWorld) open() {
-	o := w.crashOptions(w.disk)
+func (w *crashWorld) open() { w.openOn(w.disk) }
+
+func (w *crashWorld) openOn(fs vfs.FS) {
+	w.t.Helper()
+	o := w.crashOptions(fs, w.rng.Uint64())
 	o.Durable = w.noteDurable
 	s, err := store.Open("db", o)
 	w.ok(err)
@@ -166,24 +176,31 @@ func (w *crashWorld) promised(change func(*promise)) {
 	change(&w.acked)
 }
 
-// watch cuts the power, on copies, at each fsync from now on.
+// watch cuts the power, on copies, at each fsync and some of the other
+// operations from now on; at all of them if every cut is wanted.
 func (w *crashWorld) watch() {
-	seed := uint64(0)
-	before := func() {
+	seed, all := uint64(0), w.kind.Leaves()
+	w.disk.Follow(func(n int64, op errorfs.Op) error {
+		if !*everyCut && !crashdisk.IsSync(op) && n%cutShare != 0 {
+			return nil
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		seed++
-		all := w.kind.leftovers()
-		for i, left := range all {
-			if testing.Short() && (seed+uint64(i))%uint64(len(all)) != 0 {
-				continue // one of them at each fsync
+		for i, percent := range all {
+			if !*everyCut && (seed+uint64(i))%uint64(len(all)) != 0 {
+				continue // one of them at a time
 			}
 			p := w.acked.clone() // before the copy is made
-			w.pending = append(w.pending, powerCut{left, w.disk.cut(left, seed), p})
+			w.pending = append(w.pending, powerCut{percent, seed, w.disk.Cut(percent, seed), p})
 		}
-	}
-	w.disk.before.Store(&before)
+		return nil
+	})
 }
+
+// cutShare is of how many operations that are no fsync one has a power cut
+// before it, by default.
+const cutShare = 7
 
 // verify opens what the cuts so far left. It is called between steps, when
 // the histories hold all that can be on a disk.
@@ -200,18 +217,30 @@ func (w *crashWorld) verify() {
 
 func (w *crashWorld) verifyCut(c powerCut) {
 	w.t.Helper()
-	s, err := store.Open("db", w.crashOptions(c.disk))
+	s, err := store.Open("db", w.crashOptions(c.disk, c.seed))
 	if err != nil {
-		w.t.Fatalf("after a cut that left %v: %v", c.left, err)
+		w.t.Fatalf("after %v: %v", c, err)
 	}
-	w.recovered(s, c)
-	for _, name := range s.Namespaces() { // and it can be written to, by a writer of its own
+	at := w.recovered(s, c)
+	for _, name := range s.Namespaces() {
 		ns, err := s.Namespace(name)
 		w.ok(err)
+		if *everyCut || c.seed%4 == 0 { // it syncs
+			m := w.lines[ns.Incarnation()].states[at[ns.Incarnation()]].clone()
+			for _, p := range w.peers {
+				_, err := w.exchange(ns, w.peerNamespace(p, name), func() {})
+				w.ok(err)
+				m.merge(p.models[name])
+			}
+			if err := m.differs(ns); err != nil || !ns.Vector().Equal(m.vector) {
+				w.t.Fatalf("after %v: %q, filled by its peers, has vector %v, want %v; %v", c, name, ns.Vector(), m.vector, err)
+			}
+		}
+		// And it can be written to, by a writer of its own.
 		d, err := ns.Commit(&store.Write{Ops: []store.Op{set(numbered(0), "after the cut")}})
 		w.ok(err)
 		if w.issued[d] {
-			w.t.Fatalf("after a cut that left %v: dot %s:%d is used again", c.left, d.Writer, d.Seq)
+			w.t.Fatalf("after %v: dot %s:%d is used again", c, d.Writer, d.Seq)
 		}
 	}
 	w.ok(s.Check(context.Background()))
@@ -232,8 +261,8 @@ func (w *crashWorld) recovered(s *store.Store, c powerCut) map[uint32]int {
 			incarnation = ns.Incarnation()
 		}
 		if incarnation != c.promise.catalog[name] && incarnation != now[name] {
-			w.t.Fatalf("after a cut that left %v: namespace %q is incarnation %d (%v), want %d or %d",
-				c.left, name, incarnation, err, c.promise.catalog[name], now[name])
+			w.t.Fatalf("after %v: namespace %q is incarnation %d (%v), want %d or %d",
+				c, name, incarnation, err, c.promise.catalog[name], now[name])
 		}
 		if incarnation > 0 {
 			at[incarnation] = w.matchState(ns, c)
@@ -242,8 +271,8 @@ func (w *crashWorld) recovered(s *store.Store, c powerCut) map[uint32]int {
 	local, err := s.Local("key")
 	w.ok(err)
 	if i := slices.Index(w.locals, string(local)); i < c.promise.local {
-		w.t.Fatalf("after a cut that left %v: the local value is %q, want that of %q or later",
-			c.left, local, w.locals[c.promise.local])
+		w.t.Fatalf("after %v: the local value is %q, want that of %q or later",
+			c, local, w.locals[c.promise.local])
 	}
 	return at
 }
@@ -259,46 +288,48 @@ func (w *crashWorld) matchState(ns *store.Namespace, c powerCut) int {
 	v := ns.Vector()
 	durable := c.promise.durable[ns.Incarnation()]
 	if !v.CoversAll(durable) {
-		w.t.Fatalf("after a cut that left %v: %q covers %v, but %v was durable", c.left, ns.Name(), v, durable)
+		w.t.Fatalf("after %v: %q covers %v, but %v was durable", c, ns.Name(), v, durable)
 	}
 	for i, m := range l.states {
 		if m.vector.Equal(v) {
 			if err := m.differs(ns); err != nil {
-				w.t.Fatalf("after a cut that left %v: %q at commit %d of %d: %v", c.left, ns.Name(), i, len(l.states), err)
+				w.t.Fatalf("after %v: %q at commit %d of %d: %v", c, ns.Name(), i, len(l.states), err)
 			}
 			return i
 		}
 	}
-	w.t.Fatalf("after a cut that left %v: %q covers %v, and never did between two commits", c.left, ns.Name(), v)
+	w.t.Fatalf("after %v: %q covers %v, and never did between two commits", c, ns.Name(), v)
 	return 0
 }
 
-// differs returns how a namespace differs from m.
+// differs returns how a namespace differs from m. Removals up to its floor may
+// have been collected.
 func (m *model) differs(ns *store.Namespace) error {
 	s, err := ns.Snapshot()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	found := 0
+	floor := ns.Past(s.Floor())
+	found := map[crdt.Key]crdt.Record{}
 	for e, err := range s.Scan(crdt.AllKeys) {
 		if err != nil {
 			return err
 		}
-		want := crdt.AppendCanonical(nil, m.records[e.Key])
-		if string(crdt.AppendCanonical(nil, e.Record)) != string(want) {
-			return fmt.Errorf("%q holds %v, want %v", e.Key, e.Record, m.records[e.Key])
-		}
-		found++
-	}
-	want := 0
-	for _, rec := range m.records {
-		if len(rec) > 0 {
-			want++
+		found[e.Key] = e.Record
+		if len(m.records[e.Key]) == 0 {
+			return fmt.Errorf("%q holds %v, want nothing", e.Key, e.Record)
 		}
 	}
-	if found != want {
-		return fmt.Errorf("%d records, want %d", found, want)
+	for k, want := range m.records {
+		got := found[k]
+		left := slices.DeleteFunc(slices.Clone(want), func(e crdt.Event) bool {
+			held := slices.ContainsFunc(got, func(g crdt.Event) bool { return g.Dot == e.Dot })
+			return e.Removed && !held && floor.Covers(e.Dot)
+		})
+		if crdtBytes(got) != crdtBytes(left) {
+			return fmt.Errorf("%q holds %v, want %v", k, got, want)
+		}
 	}
 	return nil
 }

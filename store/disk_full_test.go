@@ -9,6 +9,10 @@ import (
 	"testing/synctest"
 
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 )
 
 // fill writes what cannot be compressed until a write is refused, and returns
@@ -54,8 +58,8 @@ func survivesFull(t *testing.T, dir string, o engineOptions, makeRoom func()) {
 
 func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSmallDisk(7 << 20)
-		survivesFull(t, "store", smallEngine(d), func() { d.setRoom(64 << 20) })
+		d := crashdisk.NewSmall(vfs.NewMem(), 7<<20)
+		survivesFull(t, "store", smallEngine(d), func() { d.SetRoom(64 << 20) })
 	})
 }
 
@@ -63,21 +67,21 @@ func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
 // ballast held back, and that a refused write takes nothing.
 func TestFullDiskIsNotWrittenTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSmallDisk(8 << 20)
+		d := crashdisk.NewSmall(vfs.NewMem(), 8<<20)
 		e := mustOpen(t, "store", smallEngine(d))
 		l := &load{acked: map[string]string{}}
 		must(t, fill(l, e), ErrDiskFull)
 		synctest.Wait()
-		used := d.used()
+		used := d.Used()
 		for range 100 {
 			must(t, put(e, "refused", strings.Repeat("x", 50_000)), ErrDiskFull)
 		}
 		synctest.Wait()
-		if now := d.used(); now > used {
+		if now := d.Used(); now > used {
 			t.Fatalf("refused writes took %d bytes", now-used)
 		}
-		if d.used() >= d.room {
-			t.Fatalf("%d of %d bytes are used: nothing is left of the ballast's room", d.used(), d.room)
+		if d.Used() >= 8<<20 {
+			t.Fatalf("%d of %d bytes are used: nothing is left of the ballast's room", d.Used(), 8<<20)
 		}
 		ok(t, e.Close())
 	})
@@ -85,18 +89,18 @@ func TestFullDiskIsNotWrittenTo(t *testing.T) {
 
 func TestFullDiskOpensForReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newSmallDisk(8 << 20)
+		d := crashdisk.NewSmall(vfs.NewMem(), 8<<20)
 		e := mustOpen(t, "store", smallEngine(d))
 		l := &load{acked: map[string]string{}}
 		must(t, fill(l, e), ErrDiskFull)
 		ok(t, e.Close())
 		// Open flushes what the WAL holds, at most a memtable of 1 MiB, which
 		// takes that room; writes want the ballast back on top of it.
-		d.setRoom(d.used() + 1200<<10)
+		d.SetRoom(d.Used() + 1200<<10)
 		e = mustOpen(t, "store", smallEngine(d))
 		l.check(t, e, "opened full")
 		must(t, put(e, "a", "1"), ErrDiskFull)
-		d.setRoom(64 << 20)
+		d.SetRoom(64 << 20)
 		ok(t, put(e, "a", "1"))
 		ok(t, e.Close())
 	})
@@ -104,7 +108,7 @@ func TestFullDiskOpensForReading(t *testing.T) {
 
 func TestOpenOnADiskWithoutRoomSaysSo(t *testing.T) {
 	for room := int64(0); room < 20<<10; room += 100 {
-		d := newSmallDisk(room)
+		d := crashdisk.NewSmall(vfs.NewMem(), room)
 		e, err := openEngine("store", smallEngine(d))
 		if err == nil { // for reading
 			must(t, put(e, "a", "1"), ErrDiskFull)
@@ -114,7 +118,7 @@ func TestOpenOnADiskWithoutRoomSaysSo(t *testing.T) {
 		} else {
 			must(t, err, ErrDiskFull, syscall.ENOSPC)
 		}
-		d.setRoom(64 << 20)
+		d.SetRoom(64 << 20)
 		e = mustOpen(t, "store", smallEngine(d))
 		ok(t, put(e, "a", "1"))
 		ok(t, e.Close())

@@ -27,6 +27,11 @@ func (r *Reconciliation) FinishOvertaken(overtake func()) (Applied, error) {
 // Flush writes the memtable out, as a full one is.
 func (s *Store) Flush() error { return s.engine.DB.Flush() }
 
+// Compact compacts everything.
+func (s *Store) Compact() error {
+	return s.engine.DB.Compact(context.Background(), []byte{0}, []byte{0xff}, false)
+}
+
 // SetFull has the store take its disk for full, or for one with room again.
 func (s *Store) SetFull(full bool) { s.engine.faults.setFull(full) }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,77 +13,34 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 )
 
 // sickDisk is a disk in memory whose mutations can be made to fail. What it
 // would hold after a power cut is known at any time.
 type sickDisk struct {
-	vfs.FS
+	*crashdisk.Disk
 	mem *vfs.MemFS
-
-	ops  atomic.Int64 // mutations so far
-	fail atomic.Pointer[func(n int64, op errorfs.Op) error]
 }
 
 func newSickDisk() *sickDisk { return sickDiskOf(vfs.NewCrashableMem()) }
 
 // sickDiskOf takes mem over.
 func sickDiskOf(mem *vfs.MemFS) *sickDisk {
-	d := &sickDisk{mem: mem}
-	d.FS = Hook(d.mem, func(op errorfs.Op) error {
-		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
-			return nil
-		}
-		n := d.ops.Add(1)
-		if f := d.fail.Load(); f != nil {
-			return (*f)(n, op)
-		}
-		return nil
-	})
-	return d
-}
-
-// Hook returns fs with something that is called before each operation. An
-// error of it takes the operation's place.
-func Hook(fs vfs.FS, before errorfs.InjectorFunc) vfs.FS {
-	return &hookedFS{FS: errorfs.Wrap(fs, before), inner: fs, before: before}
-}
-
-// hookedFS is an errorfs that also hooks the files which ReuseForWrite
-// returns: every WAL but the first ones.
-type hookedFS struct {
-	vfs.FS
-	inner  vfs.FS
-	before errorfs.InjectorFunc
-}
-
-func (h *hookedFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := h.before(errorfs.Op{Kind: errorfs.OpReuseForWrite, Path: old}); err != nil {
-		return nil, err
-	}
-	f, err := h.inner.ReuseForWrite(old, name, c)
-	if err != nil {
-		return nil, err
-	}
-	return errorfs.WrapFile(f, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		op.Path = name
-		return h.before(op)
-	})), nil
+	return &sickDisk{crashdisk.New(mem, crashdisk.Careless), mem}
 }
 
 // sicken makes mutations fail as rule says, nil for none.
-func (d *sickDisk) sicken(rule func(n int64, op errorfs.Op) error) { d.fail.Store(&rule) }
-func (d *sickDisk) heal()                                          { d.fail.Store(nil) }
+func (d *sickDisk) sicken(rule crashdisk.Rule) { d.Follow(rule) }
+func (d *sickDisk) heal()                      { d.Follow(nil) }
 
 // afterCut returns what a power cut would leave: nothing that was not synced.
 func (d *sickDisk) afterCut() vfs.FS { return d.cut(0) }
 
 // cut returns what a power cut would leave if the disk had written nothing,
-// or all (keep 100), of what was not synced. Parts in between would differ
-// from run to run.
-func (d *sickDisk) cut(keep int) vfs.FS {
-	return d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: keep, RNG: rand.New(rand.NewPCG(1, 1))})
-}
+// or all (keep 100), of what was not synced.
+func (d *sickDisk) cut(keep int) vfs.FS { return d.Cut(keep, 1) }
 
 // failing is a rule for all operations of these kinds on files whose name
 // holds part.

@@ -14,6 +14,9 @@ import (
 
 var everyFault = flag.Bool("every-fault", false, "in the fault sweeps, fail every operation in place of a sample")
 
+// EveryFault is for the sweeps of whole stores.
+var EveryFault = everyFault
+
 // TestAnyFailingOperationIsSurvived fails each mutation of the disk in turn,
 // once or from then on, while writers, flushes, compactions and ingestions
 // run. Whatever fails: nothing panics or hangs, reads go on, nothing is
@@ -53,7 +56,7 @@ func TestAnyFailingOperationIsSurvived(t *testing.T) {
 					if refused != nil && tc.once && tc.err == syscall.ENOSPC && !strings.Contains(refused.Error(), "sync ") {
 						t.Fatalf("operation %d: a full disk that had room again refuses writes: %v", at, refused)
 					}
-					if n := d.ops.Load(); n < at { // nothing was left to fail
+					if n := d.Ops(); n < at { // nothing was left to fail
 						end = 0
 					}
 				})

@@ -1,6 +1,10 @@
 package store
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
+)
 
 // A repair that finds no room breaks off, loses nothing, and ends once there is
 // some. What the damaged store held back is room for the new one's.
@@ -8,16 +12,17 @@ func TestARepairOnAFullDiskCanBeBegunAgain(t *testing.T) {
 	mem := filledNode(t)
 	hurt(t, mem)
 	reserve := ballastBytes(minMemTableBytes)
-	d := &smallDisk{FS: mem, sizes: map[string]int64{"db/" + ballastFile: reserve}}
+	d := crashdisk.NewSmall(mem, 0)
+	d.Count("db/"+ballastFile, reserve)
 	o := repairOptions(d, 1)
-	d.setRoom(reserve + 64<<10)
+	d.SetRoom(reserve + 64<<10)
 	for range 3 {
 		_, err := Repair(t.Context(), "db", o)
 		must(t, err, ErrDiskFull)
 		_, err = Open("db", o)
 		must(t, err, ErrRepairing)
 	}
-	d.setRoom(reserve + ballastHeadroom + 1<<20)
+	d.SetRoom(reserve + ballastHeadroom + 1<<20)
 	done, err := Repair(t.Context(), "db", o)
 	ok(t, err)
 	if done.Aside != "db/damaged-1" || done.Records != 180 {

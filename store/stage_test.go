@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 	"github.com/anabranch-db/anabranch/store"
 )
 
@@ -115,7 +117,7 @@ func TestAStagedDeltaIsWholeAfterAPowerCutAtAnyMoment(t *testing.T) {
 		commit(t, from, set(numbered(i), "of the peer"), set(key("hot"), fmt.Sprint(i)))
 	}
 	d := deltaOf(t, from, nil)
-	disk := newCutDisk(vfs.NewCrashableMem(), journaled, true)
+	disk, shares := crashdisk.New(vfs.NewCrashableMem(), crashdisk.Journaled), crashdisk.Journaled.Leaves()
 	o := f.options(1, disk)
 	o.StageBytes = 1
 	s := f.openWith(o)
@@ -126,20 +128,20 @@ func TestAStagedDeltaIsWholeAfterAPowerCutAtAnyMoment(t *testing.T) {
 	before := state(t, ns)
 	var mu sync.Mutex
 	var cuts []*vfs.MemFS
-	cut := func() {
+	disk.Follow(func(int64, errorfs.Op) error {
 		mu.Lock()
 		defer mu.Unlock()
-		cuts = append(cuts, disk.cut(leftover(len(cuts)%int(leftovers)), uint64(len(cuts))))
-	}
-	disk.before.Store(&cut)
+		cuts = append(cuts, disk.Cut(shares[len(cuts)%len(shares)], uint64(len(cuts))))
+		return nil
+	})
 	d.apply(t, ns)
 	if err := ns.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	disk.before.Store(nil)
+	disk.Follow(nil)
 	after := state(t, ns)
 	seen := map[bool]int{}
-	for i, left := range append(cuts, disk.cut(nothing, 0)) {
+	for i, left := range append(cuts, disk.Cut(0, 0)) {
 		again := f.options(1, left)
 		s, err := store.Open("db", again)
 		if err != nil {

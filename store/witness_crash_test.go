@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/anabranch-db/anabranch/internal/crashdisk"
 )
 
 // unwitnessed makes a store what it was at formatFirst.
@@ -87,12 +89,12 @@ func takenDespiteCut(t *testing.T, d *sickDisk, held map[string]string, at int64
 
 // TestAStoreBeforeTheWitnessOpensOnAFullDisk has only the ballast's room.
 func TestAStoreBeforeTheWitnessOpensOnAFullDisk(t *testing.T) {
-	d := newSmallDisk(64 << 20)
+	d := crashdisk.NewSmall(vfs.NewMem(), 64<<20)
 	e := mustOpen(t, "store", smallEngine(d))
 	ok(t, put(e, "k", "v"))
 	ok(t, e.Close())
 	unwitnessed(t, d, stateReady)
-	d.setRoom(d.used())
+	d.SetRoom(d.Used())
 	e = mustOpen(t, "store", smallEngine(d))
 	if v, err := get(e, "k"); v != "v" || err != nil {
 		t.Fatalf("%q, %v", v, err)
@@ -118,7 +120,7 @@ func TestAnOpenThatFailsLeavesNoDamage(t *testing.T) {
 			if err == nil {
 				_ = e.Close()
 			}
-			more = d.ops.Load() >= at
+			more = d.Ops() >= at
 			d.heal()
 			for _, fs := range []vfs.FS{d.cut(0), d.cut(100), d} {
 				if got := outcome(t, fs, held); got != allThere {

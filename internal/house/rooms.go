@@ -35,7 +35,7 @@ var plan = []room{
 		dir:   "store",
 		rooms: []string{"crdt"},
 		libs:  []string{pebble, "golang.org/x/sys"},
-		tests: []string{"crdt/crdttest", "internal/fuzz", rapid},
+		tests: []string{"crdt/crdttest", "internal/crashdisk", "internal/fuzz", rapid},
 	},
 	{
 		dir:   "transport",
@@ -52,7 +52,7 @@ var plan = []room{
 		dir:   "replica",
 		rooms: []string{"crdt", "store", "transport", "replica/protocol"},
 		libs:  []string{pebble, msgpack, "golang.org/x/sync"},
-		tests: []string{"crdt/crdttest", "transport/simnet", "replica/sim", "internal/fuzz", rapid},
+		tests: []string{"crdt/crdttest", "transport/simnet", "replica/sim", "internal/crashdisk", "internal/fuzz", rapid},
 	},
 	{
 		dir:   "replica/lan",
@@ -66,6 +66,7 @@ var plan = []room{
 		libs:  []string{"github.com/spf13/cobra", "golang.org/x/term", msgpack},
 		tests: []string{"internal/netlab", "internal/fuzz", scripts, rapid},
 	},
+	{dir: "internal/crashdisk", libs: []string{pebble}},
 	{dir: "internal/netlab", libs: []string{"golang.org/x/sys"}},
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
 	{dir: "internal/fuzz"},

@@ -1,4 +1,4 @@
-package store
+package crashdisk
 
 import (
 	"sync"
@@ -7,9 +7,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// smallDisk is a disk in memory with room for so many bytes. It counts what
-// is written and what is preallocated.
-type smallDisk struct {
+// Small is a disk with room for so many bytes. It counts what is written and
+// what is preallocated. Safe for concurrent use.
+type Small struct {
 	vfs.FS
 
 	mu    sync.Mutex
@@ -17,12 +17,20 @@ type smallDisk struct {
 	sizes map[string]int64
 }
 
-func newSmallDisk(room int64) *smallDisk {
-	return &smallDisk{FS: vfs.NewMem(), room: room, sizes: map[string]int64{}}
+// NewSmall makes fs, which holds nothing yet, small.
+func NewSmall(fs vfs.FS, room int64) *Small {
+	return &Small{FS: fs, room: room, sizes: map[string]int64{}}
+}
+
+// Count counts a file that fs held before.
+func (d *Small) Count(name string, bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sizes[name] = bytes
 }
 
 // grow makes a file of name at least size bytes long, if there is room.
-func (d *smallDisk) grow(name string, size int64) error {
+func (d *Small) grow(name string, size int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	more := size - d.sizes[name]
@@ -36,28 +44,28 @@ func (d *smallDisk) grow(name string, size int64) error {
 	return nil
 }
 
-func (d *smallDisk) usedLocked() (n int64) {
+func (d *Small) usedLocked() (n int64) {
 	for _, s := range d.sizes {
 		n += s
 	}
 	return n
 }
 
-// setRoom makes the disk larger or smaller.
-func (d *smallDisk) setRoom(room int64) {
+// SetRoom makes the disk larger or smaller.
+func (d *Small) SetRoom(room int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.room = room
 }
 
-// used returns how much of the room is taken.
-func (d *smallDisk) used() int64 {
+// Used returns how much of the room is taken.
+func (d *Small) Used() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.usedLocked()
 }
 
-func (d *smallDisk) move(old, name string) {
+func (d *Small) move(old, name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	size := d.sizes[old]
@@ -67,7 +75,8 @@ func (d *smallDisk) move(old, name string) {
 	}
 }
 
-func (d *smallDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+// Create implements vfs.FS.
+func (d *Small) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := d.FS.Create(name, c)
 	if err == nil {
 		d.move(name, "")
@@ -75,7 +84,8 @@ func (d *smallDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, erro
 	return &smallFile{File: f, disk: d, name: name}, err
 }
 
-func (d *smallDisk) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+// ReuseForWrite implements vfs.FS.
+func (d *Small) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := d.FS.ReuseForWrite(old, name, c)
 	if err == nil {
 		d.move(old, name)
@@ -83,7 +93,8 @@ func (d *smallDisk) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vf
 	return &smallFile{File: f, disk: d, name: name}, err
 }
 
-func (d *smallDisk) Remove(name string) error {
+// Remove implements vfs.FS.
+func (d *Small) Remove(name string) error {
 	err := d.FS.Remove(name)
 	if err == nil {
 		d.move(name, "")
@@ -91,7 +102,8 @@ func (d *smallDisk) Remove(name string) error {
 	return err
 }
 
-func (d *smallDisk) Rename(old, name string) error {
+// Rename implements vfs.FS.
+func (d *Small) Rename(old, name string) error {
 	err := d.FS.Rename(old, name)
 	if err == nil {
 		d.move(old, name)
@@ -99,22 +111,25 @@ func (d *smallDisk) Rename(old, name string) error {
 	return err
 }
 
-func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+// GetDiskUsage implements vfs.FS.
+func (d *Small) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	used := d.usedLocked()
 	return vfs.DiskUsage{TotalBytes: uint64(d.room), UsedBytes: uint64(used), AvailBytes: uint64(max(0, d.room-used))}, nil
 }
 
-func (d *smallDisk) Unwrap() vfs.FS { return d.FS }
+// Unwrap implements vfs.FS.
+func (d *Small) Unwrap() vfs.FS { return d.FS }
 
 type smallFile struct {
 	vfs.File
-	disk *smallDisk
+	disk *Small
 	name string
 	at   int64
 }
 
+// Write implements vfs.File.
 func (f *smallFile) Write(p []byte) (int, error) {
 	if err := f.disk.grow(f.name, f.at+int64(len(p))); err != nil {
 		return 0, err
@@ -123,6 +138,7 @@ func (f *smallFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
+// Preallocate implements vfs.File.
 func (f *smallFile) Preallocate(offset, length int64) error {
 	return f.disk.grow(f.name, offset+length)
 }
