@@ -14,8 +14,9 @@ import (
 // the same: the peer's snapshot has that vector, and neither has touched the
 // record in a way that the other does not cover. Events that the peer holds
 // come to stand beside those that are here; of two contents of one dot the
-// greater stays, as in every join. Removals and values that expire are left
-// out, since nodes drop them at different times. So two nodes that heal each
+// greater stays, as in every join. Removals and values that expire come only
+// where they supersede something here, since nodes drop them at different times.
+// So two nodes that heal each
 // other hold the same in the end, and nothing is taken away but what certainly
 // was superseded: a store that lost its newest table shows older versions of
 // its records, so an event goes whose writer, or a later run of its node, wrote
@@ -97,8 +98,8 @@ func (h *healing) record(theirs *crdt.Entry) error {
 	if news(rec, h.peer) || news(theirs.Record, h.own) {
 		return nil // a delta will bring it, or has brought it
 	}
-	lasting := slices.DeleteFunc(slices.Clone(theirs.Record), func(e crdt.Event) bool { return e.Removed || e.Expires != 0 })
-	both := union(h.without(rec, lasting), h.without(lasting, rec))
+	taken := slices.DeleteFunc(slices.Clone(theirs.Record), func(e crdt.Event) bool { return fades(&e) && !h.supersedes(&e, rec) })
+	both := union(h.without(rec, taken, theirs.Record), h.without(taken, rec, rec))
 	if len(both) > crdt.MaxSiblings {
 		return nil
 	}
@@ -120,11 +121,21 @@ func (h *healing) record(theirs *crdt.Entry) error {
 	return nil
 }
 
-// without returns the events of a record but for those that another superseded.
-// What both hold superseded nothing: Reissue has a writer stand beside itself.
-func (h *healing) without(rec, other crdt.Record) crdt.Record {
+// fades reports whether nodes drop an event at different times.
+func fades(e *crdt.Event) bool { return e.Removed || e.Expires != 0 }
+
+// supersedes reports whether o is not in a record, and was written over an event
+// of it that does not fade.
+func (h *healing) supersedes(o *crdt.Event, rec crdt.Record) bool {
+	return !holds(rec, o.Dot) && slices.ContainsFunc(rec, func(e crdt.Event) bool { return !fades(&e) && h.saw(o, &e) })
+}
+
+// without returns the events of a record but for those that another, which is
+// what is taken of a whole one, superseded. What both hold superseded nothing:
+// Reissue has a writer stand beside itself.
+func (h *healing) without(rec, other, whole crdt.Record) crdt.Record {
 	return slices.DeleteFunc(slices.Clone(rec), func(e crdt.Event) bool {
-		return !holds(other, e.Dot) && slices.ContainsFunc(other, func(o crdt.Event) bool {
+		return !holds(whole, e.Dot) && slices.ContainsFunc(other, func(o crdt.Event) bool {
 			return !holds(rec, o.Dot) && h.saw(&o, &e)
 		})
 	})

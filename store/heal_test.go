@@ -119,7 +119,7 @@ func TestHealKeepsOneOfTwoContents(t *testing.T) {
 }
 
 // A store that lost its newest table shows the older version of a record: it
-// gets the newer one, and the healthy side keeps that alone.
+// gets the newer one, be it a removal, and the healthy side keeps that alone.
 func TestHealBringsNoOlderVersionBack(t *testing.T) {
 	s, ns, _, _ := healedStore(t)
 	write := func(op Op) crdt.Record {
@@ -139,9 +139,6 @@ func TestHealBringsNoOlderVersionBack(t *testing.T) {
 	versions = append(versions, write(Op{Value: []byte("3")}), write(Op{Removed: true}))
 	for here, mine := range versions {
 		for there, theirs := range versions {
-			if theirs[0].Removed {
-				continue // a peer's removals are not told
-			}
 			ok(t, s.engine.DB.Set(ns.records.record(nil, testKey("k")), appendRecord(nil, mine, ns.mustNumber), pebble.NoSync))
 			_, err := ns.Heal([]crdt.Entry{{Key: testKey("k"), Record: theirs}}, ns.Vector())
 			ok(t, err)

@@ -1,5 +1,12 @@
 package protocol
 
+import (
+	"iter"
+	"math/bits"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
 // AnswerCompare answers a compare from the snapshot of s. body is what follows
 // the compare's head, and number the namespace's here. It hands each frame to
 // send, whose error ends the answer; errors of a compare that breaks the rules
@@ -8,7 +15,8 @@ package protocol
 // It keeps nothing from one compare to the next. However many ranges there
 // are, their sums cost one scan of the snapshot at most, and less than two
 // strides for each; a list costs a scan of its range, all of which but the
-// records listed is sent.
+// records listed is sent. Where contents are compared, and some of a list are not
+// here, removals and what expires are sent as well: they may have superseded it.
 func AnswerCompare(s *Summary, number, run uint64, body []byte, send func(Frame) error) error {
 	return answerCompare(s, number, run, body, TargetFrameBytes, send)
 }
@@ -70,22 +78,62 @@ func (a *answerer) answer(q *ask) error {
 
 // list adds the records in q's range that are not in its list.
 func (a *answerer) list(q *ask) error {
+	unmet, err := a.unmet(q)
+	if err != nil {
+		return err
+	}
 	a.open, a.met = q, 0
-	for e, err := range a.cursor.summary.snapshot.Scan(q.Span) {
+	for e, err := range a.records(q.Span, unmet) {
 		if err != nil {
 			return err
 		}
-		if len(q.ids) > 0 {
-			if i := q.place(a.ids.of(e)); i >= 0 {
-				a.met |= 1 << i
-				continue
-			}
+		if i := a.place(q, e); i >= 0 {
+			a.met |= 1 << i
+			continue
 		}
 		if err := a.add(e, func() error { return a.flush(false) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// place returns the place of a record in a list, or -1.
+func (a *answerer) place(q *ask, e crdt.Entry) int {
+	if a.ids.contents {
+		e.Record = lasting(e.Record)
+	}
+	if len(q.ids) == 0 || len(e.Record) == 0 {
+		return -1
+	}
+	return q.place(a.ids.of(e))
+}
+
+// unmet reports whether contents are listed that are not here.
+func (a *answerer) unmet(q *ask) (bool, error) {
+	if !a.ids.contents || len(q.ids) == 0 {
+		return false, nil
+	}
+	met := uint32(0)
+	for e, err := range a.cursor.summary.snapshot.Scan(q.Span) {
+		if err != nil {
+			return false, err
+		}
+		if i := a.place(q, e); i >= 0 {
+			met |= 1 << i
+		}
+	}
+	return bits.OnesCount32(met) < q.verdictBits(), nil
+}
+
+// records returns the records of a range; with what fades, which no contents
+// are told apart by, if it may be that which has superseded what the asker has.
+func (a *answerer) records(span crdt.Span, fading bool) iter.Seq2[crdt.Entry, error] {
+	snapshot := a.cursor.summary.snapshot
+	if whole, ok := snapshot.(Lasting); ok && fading {
+		snapshot = whole.Scanner
+	}
+	return snapshot.Scan(span)
 }
 
 // flush sends the frame being filled. One that is not the last ends within a

@@ -5,11 +5,13 @@ import "github.com/anabranch-db/anabranch/crdt"
 // This file keeps the rules of healing. Where digests differ each side checks
 // its own store. One that is damaged withdraws. If both are whole, each takes
 // from the other what that holds beyond it: a lost value comes back, and of two
-// contents of one dot the greater stays, on both sides. That a value was removed
-// at one side cannot be told from that it was lost there, so it comes back as
-// well: to lose what one of them has would be worse. Only records that neither
+// contents of one dot the greater stays, on both sides. Where a removal, or a
+// value that expires, is still there at one side and has superseded what the other
+// holds, it takes that away. Once it was collected, that a value was removed at
+// one side cannot be told from that it was lost there, so it comes back: to lose
+// what one of them has would be worse. Only records that neither
 // has touched since are healed. So each exchange adds to what both hold, and
-// none takes away.
+// none takes away but what certainly was superseded.
 //
 // Each side asks the other for a snapshot once its own check is over, and the
 // other offers one once its own is. Until then nothing is fetched, and deltas

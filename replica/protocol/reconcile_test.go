@@ -165,6 +165,40 @@ func TestABrokenRunGoesOnAtItsPosition(t *testing.T) {
 	})
 }
 
+// Contents are told apart without removals. One that may have superseded what the
+// asker lists, and the source has not, is brought all the same.
+func TestContentsThatWereRemovedAreAnsweredByTheRemoval(t *testing.T) {
+	value := crdt.Record{{Dot: crdt.Dot{Writer: sampleWriter(1), Seq: 1}, Value: []byte("v")}}
+	removal := crdt.Record{{Dot: crdt.Dot{Writer: sampleWriter(1), Seq: 2}, Removed: true}}
+	var own, source sorted
+	for i := 100; i < 200; i++ {
+		own = append(own, crdt.Entry{Key: sampleKey(fmt.Sprint(i)), Record: value})
+		source = append(source, own[len(own)-1])
+	}
+	source[20].Record = removal
+	own[40].Record, source[40].Record = removal, removal
+	var sums [2]*Summary
+	for i, s := range []sorted{own, source} {
+		var err error
+		if sums[i], err = NewContentSummary(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := newExchange(t, sums[0], sums[1], "")
+	if err := x.run(); err != nil {
+		t.Fatal(err)
+	}
+	var brought sorted
+	for _, e := range x.differences {
+		if len(e.Record) > 0 {
+			brought = append(brought, e)
+		}
+	}
+	if i := slices.IndexFunc(brought, func(e crdt.Entry) bool { return e.Key == source[20].Key }); i < 0 || !brought[i].Record[0].Removed {
+		t.Errorf("brought is %v, and not the removal at %q", brought, string(source[20].Key))
+	}
+}
+
 // Removals are events: a record that a removal replaced differs, as does one
 // whose removal was collected at one side.
 func TestRemovalsAreFound(t *testing.T) {
