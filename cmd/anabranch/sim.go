@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,11 +26,15 @@ type simRow struct {
 	Transactions int            `json:"transactions"`
 	Deltas       int            `json:"deltas_merged"`
 	Reconciles   int            `json:"snapshots_compared"`
+	Digests      int            `json:"digests_compared"`
 	Collected    int            `json:"collected"`
 	Frames       uint64         `json:"frames"`
 	Bytes        uint64         `json:"bytes"`
 	SettleMillis int64          `json:"settle_ms"`
+	Rounds       int            `json:"rounds"`
 	Happened     map[string]int `json:"happened"`
+	Faults       map[string]int `json:"faults"`
+	Hash         string         `json:"hash"` // the same where the same happened
 }
 
 // maxSeeds bounds how many seeds a sweep runs: what counts them stays exact.
@@ -120,19 +126,20 @@ func runPlan(cmd *cobra.Command, g *globals, p *sim.Plan, trace bool) error {
 }
 
 func printFailure(out io.Writer, f, small *sim.Failure) {
-	fmt.Fprintf(out, "%v\n", f)
+	fmt.Fprintf(out, "%v\nto see it: anabranch sim --first %d --seeds 1 --trace\n", f, f.Seed)
 	if small == nil {
 		return
 	}
 	text, _ := small.Plan.MarshalText()
-	fmt.Fprintf(out, "made small:\n\n%s\n# %s\n\n", text, strings.ReplaceAll(small.Error(), "\n", " "))
+	fmt.Fprintf(out, "made small, for --replay:\n\n%s\n# %s\n\n", text, strings.ReplaceAll(small.Error(), "\n", " "))
 }
 
 func printSim(out io.Writer, g *globals, c *sim.Count, failures int) error {
 	row := simRow{
 		Worlds: c.Worlds, Violations: failures, Steps: c.Steps, Checks: c.Checks, Transactions: c.Transactions,
-		Deltas: c.Deltas, Reconciles: c.Reconciles, Collected: c.Collected, Frames: c.Frames, Bytes: c.Bytes,
-		SettleMillis: c.SettleMillis, Happened: map[string]int{},
+		Deltas: c.Deltas, Reconciles: c.Reconciles, Digests: c.Digests, Collected: c.Collected, Frames: c.Frames, Bytes: c.Bytes,
+		SettleMillis: c.SettleMillis, Rounds: c.Rounds, Happened: map[string]int{}, Faults: c.Injected(),
+		Hash: fmt.Sprintf("%016x", c.Hash),
 	}
 	for k, n := range c.Happened {
 		row.Happened[string(k)] = n
@@ -148,16 +155,18 @@ func printSim(out io.Writer, g *globals, c *sim.Count, failures int) error {
 		{"worlds", fmt.Sprint(row.Worlds)}, {"violations", fmt.Sprint(row.Violations)},
 		{"steps", fmt.Sprint(row.Steps)}, {"states checked", fmt.Sprint(row.Checks)},
 		{"transactions", fmt.Sprint(row.Transactions)}, {"deltas merged", fmt.Sprint(row.Deltas)},
-		{"snapshots compared", fmt.Sprint(row.Reconciles)}, {"removals collected", fmt.Sprint(row.Collected)},
+		{"snapshots compared", fmt.Sprint(row.Reconciles)}, {"digests compared", fmt.Sprint(row.Digests)},
+		{"removals collected", fmt.Sprint(row.Collected)},
 		{"frames", fmt.Sprintf("%d, %s", row.Frames, byteCount(row.Bytes))},
-		{"slowest to agree", fmt.Sprintf("%.1f s after the last fault", float64(max(row.SettleMillis, 0))/1000)},
+		{"slowest to agree", fmt.Sprintf("%.1f s and %d deltas after the last fault", float64(max(row.SettleMillis, 0))/1000, row.Rounds)},
+		{"hash", row.Hash},
 	} {
 		if err := p.row(nil, "", line[0], line[1]); err != nil {
 			return err
 		}
 	}
-	for _, k := range append([]sim.Kind{sim.Act}, sim.Faults...) {
-		if err := p.row(nil, "", string(k), fmt.Sprint(row.Happened[string(k)])); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(row.Faults)) {
+		if err := p.row(nil, "", name, fmt.Sprint(row.Faults[name])); err != nil {
 			return err
 		}
 	}

@@ -40,6 +40,9 @@ var suites = []suite{
 		jobs: []job{{
 			pkg: "./replica/sim", run: "^TestFleetsThatPartAndRejoinConverge$",
 			flags: []string{"-sim.seeds={seeds}", "-sim.first={first}"},
+		}, {
+			pkg: "./replica/sim", run: "^TestARunFollowsFromItsPlan$",
+			flags: []string{"-replays=1000", "-replays.first={first}"},
 		}},
 	},
 	{

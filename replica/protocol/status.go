@@ -124,3 +124,35 @@ func (s *session) status() SessionStatus {
 	}
 	return st
 }
+
+// Load is what a machine keeps beside its namespaces, for those who watch that
+// it is bounded. Like Step it is for the goroutine that steps the machine.
+type Load struct {
+	// Links are those that are up, and Sessions the namespaces on them, here or
+	// there.
+	Links, Sessions int
+	// Jobs are those that the executor works at.
+	Jobs int
+	// Held are the frames that wait for what they build on, and HeldBytes about
+	// what they take: MaxHeldBytes at most.
+	Held, HeldBytes int
+	// Entries are those of all vectors that the sessions keep, normal form or not.
+	Entries int
+	// Introduced are the writers that were sent, counted for each session.
+	Introduced int
+}
+
+// Load returns what the machine keeps.
+func (m *Machine) Load() Load {
+	l := Load{Links: len(m.links), Jobs: len(m.jobs)}
+	for _, ln := range m.links {
+		l.Sessions += len(ln.sessions)
+		l.HeldBytes += ln.heldBytes
+		for _, s := range ln.sessions {
+			l.Held += len(s.held)
+			l.Entries += len(s.told) + len(s.theirs) + len(s.missing) + len(s.floor) + len(s.floorTold) + len(s.greeted)
+			l.Introduced += len(s.introduced)
+		}
+	}
+	return l
+}

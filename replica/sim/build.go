@@ -15,6 +15,8 @@ type build struct {
 	frames    []protocol.Frame
 	built     protocol.Built
 	cancelled bool
+	waits     bool // until its snapshot is on disk
+	sending   bool // frames, one of which is in a lane
 }
 
 func (n *Node) startBuild(e protocol.Build) {
@@ -52,8 +54,13 @@ func (b *build) take() {
 	if b.stopped() {
 		return
 	}
+	if far := b.node.endOf(b.Link).far.node.space(b.space.name); far != nil && b.node.world.healed > 0 {
+		far.rounds++
+	}
 	b.at = b.space.visible
+	b.waits = true
 	b.space.whenDurable(func() {
+		b.waits = false
 		if b.stopped() {
 			return
 		}
@@ -122,6 +129,7 @@ func (b *build) sendNext() {
 	f := b.frames[0]
 	b.frames = b.frames[1:]
 	last := len(b.frames) == 0
+	b.sending = !last
 	b.node.send(b.Link, b.Lane, frame{frame: f, then: func() {
 		if !last {
 			b.sendNext()

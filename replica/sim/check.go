@@ -1,22 +1,55 @@
 package sim
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
 
 // checker checks one thing that must hold. It returns what does not, or "".
 type checker struct {
 	name string
 	// state checks a namespace's state, when it has changed; before is the one
-	// that was checked last in this run of the node.
+	// that was checked last in this run of the node. What both differ in is in
+	// world.seen.
 	state func(w *world, sp *space, before *state) string
 	// node checks a node, after each step of it.
 	node func(w *world, n *Node) string
-	// settled checks a node once all hold the same.
+	// settled checks a member once all hold the same.
 	settled func(w *world, n *Node) string
 }
 
-// newCheckers returns all of them: a file each.
+// newCheckers returns all of them: a file each. That no dot is used twice is
+// checked where one is used (ledger.issue), and that no link is closed for what
+// no peer did where one is closed (Node.closeLink).
 func newCheckers() []checker {
-	return []checker{vectors, records, reads, bounds, lasting, digests, collected}
+	return []checker{
+		vectors, closed, contents, transactions, removed, reads, clocks, bounds, // always
+		lasting, digests, links, revocations, rounds, collected, // in the end
+	}
+}
+
+// observation is what is new in the state that is checked.
+type observation struct {
+	differences
+	news []crdt.Interval
+}
+
+// observe compares a state with the one that was checked before it, and with
+// the history.
+func (w *world) observe(sp *space, before *state) {
+	past := sp.lineage.Past(nil)
+	if before != nil {
+		past = before.past
+	}
+	w.seen.news = sp.visible.past.Beyond(past)
+	c := w.ledger.of(sp.name).compare(sp, true)
+	if before == nil {
+		w.seen.differences = c.all().differences
+	} else {
+		w.seen.differences = c.since(before, w.seen.news).differences
+	}
+	w.hash.state(sp.visible, before)
 }
 
 // check checks what must hold after a step of a node.
@@ -26,6 +59,7 @@ func (w *world) check(n *Node) {
 			continue
 		}
 		w.count.Checks++
+		w.observe(sp, sp.checked)
 		for i := range w.checkers {
 			if c := &w.checkers[i]; c.state != nil {
 				w.found(c, n, c.state(w, sp, sp.checked))
@@ -44,7 +78,7 @@ func (w *world) check(n *Node) {
 func (w *world) checkSettled() {
 	w.askApp()
 	for i := range w.checkers {
-		for _, n := range w.nodes {
+		for _, n := range w.members() {
 			if c := &w.checkers[i]; c.settled != nil {
 				w.found(c, n, c.settled(w, n))
 			}
@@ -54,7 +88,7 @@ func (w *world) checkSettled() {
 }
 
 func (w *world) askApp() {
-	if err := w.app.Settled(w.nodes); err != nil {
+	if err := w.app.Settled(w.members()); err != nil {
 		w.failf("app", "%v", err)
 	}
 }

@@ -18,6 +18,9 @@ var reads = checker{
 		l := w.ledger.of(sp.name)
 		for _, e := range before.entries {
 			now := sp.visible.get(e.Key)
+			if len(now) > 0 && sameRecord(now, e.Record) || l.rotten[e.Key] {
+				continue
+			}
 			for _, ev := range e.Record {
 				if ev.Removed || ev.Expires != 0 || slices.ContainsFunc(now, func(o crdt.Event) bool { return o.Dot == ev.Dot }) {
 					continue

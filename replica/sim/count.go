@@ -22,10 +22,21 @@ type Count struct {
 	Transactions, Deltas, Offers, Reconciles, Digests, Collected, Ahead int
 	// Frames and Bytes went over links.
 	Frames, Bytes uint64
-	// Closes counts links that a machine closed, and Happened what happened
-	// from outside.
+	// Closes counts links that a machine closed, Happened what happened from
+	// outside, and Faults what went wrong in more detail, by what the network,
+	// disks and clocks did.
 	Closes   map[protocol.Code]int
 	Happened map[Kind]int
+	Faults   map[string]int
+	// Rotten counts the namespaces that lost records in silence, and Healed
+	// those of them that held all in the end that the history asks for.
+	Rotten, Healed int
+	// Rounds is how many deltas were begun for a node and a namespace after the
+	// end of all faults, at the most.
+	Rounds int
+	// Hash is over all that happened; of several runs it is the sum. What runs
+	// the same plans has the same.
+	Hash uint64
 	// SettleMillis is how long after the end of all faults the last node came
 	// to hold what all do, at the most; at most 0 if it was before that.
 	SettleMillis int64
@@ -47,6 +58,11 @@ func (c *Count) Add(o *Count) {
 	c.Bytes += o.Bytes
 	c.Closes = added(c.Closes, o.Closes)
 	c.Happened = added(c.Happened, o.Happened)
+	c.Faults = added(c.Faults, o.Faults)
+	c.Rotten += o.Rotten
+	c.Healed += o.Healed
+	c.Rounds = max(c.Rounds, o.Rounds)
+	c.Hash += o.Hash
 	c.SettleMillis = max(c.SettleMillis, o.SettleMillis)
 }
 
@@ -63,9 +79,10 @@ func added[K comparable](to, from map[K]int) map[K]int {
 // String says it in a line, for people.
 func (c *Count) String() string {
 	return fmt.Sprintf("%d steps, %d transactions, %d deltas merged, %d snapshots offered and %d compared, %d digests, %d collected; "+
-		"%d states checked; %s; links closed: %s; all the same %.1f s after the last fault at the most",
+		"%d states checked; %s; %s; links closed: %s; %d of %d rotten namespaces healed; "+
+		"all the same %.1f s and %d rounds after the last fault at the most",
 		c.Steps, c.Transactions, c.Deltas, c.Offers, c.Reconciles, c.Digests, c.Collected,
-		c.Checks, listed(c.Happened), listed(c.Closes), float64(c.SettleMillis)/1000)
+		c.Checks, listed(c.Happened), listed(c.Faults), listed(c.Closes), c.Healed, c.Rotten, float64(c.SettleMillis)/1000, c.Rounds)
 }
 
 // listed lists numbers by their names, ordered.
@@ -82,4 +99,17 @@ func listed[K comparable](all map[K]int) string {
 		return "none"
 	}
 	return strings.Join(text, ", ")
+}
+
+// Injected returns how often each kind of fault occurred, by name: what
+// happened from outside, but for Act, Mend and Urgent, and what the network, disks
+// and clocks did.
+func (c *Count) Injected() map[string]int {
+	all := map[string]int{}
+	for k, n := range c.Happened {
+		if k != Act && k != Mend && k != Urgent {
+			all[string(k)] += n
+		}
+	}
+	return added(all, c.Faults)
 }

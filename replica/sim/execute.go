@@ -23,9 +23,15 @@ func durableEvent(sp *space) protocol.Event {
 func (n *Node) step(ev protocol.Event) {
 	w := n.world
 	w.count.Steps++
-	w.tracef("%s <- %s", n.name, describe(ev))
-	for _, e := range n.machine.Step(w.schedule.now+1, ev) {
-		w.tracef("    %s", describe(e))
+	if w.trace != nil {
+		w.tracef("%s <- %s", n.name, describe(ev))
+	}
+	effects := n.machine.Step(w.schedule.now+1, ev)
+	w.hash.number(uint64(w.schedule.now)<<20 | uint64(n.number)<<10 | uint64(len(effects)))
+	for _, e := range effects {
+		if w.trace != nil {
+			w.tracef("    %s", describe(e))
+		}
 		n.execute(e)
 	}
 	w.check(n)
@@ -41,11 +47,15 @@ func (n *Node) execute(e protocol.Effect) {
 			n.send(e.Link, e.Lane, frame{frame: f, machine: true})
 		}
 	case protocol.Build:
+		n.mayRead(n.endOf(e.Link), e.Namespace.Name())
 		n.startBuild(e)
 	case protocol.Cancel:
 		n.cancel(e.Job)
 	case protocol.Apply:
+		n.mayWrite(n.endOf(e.Link), e.Namespace.Name())
 		n.enqueue(e.Link, e.Namespace.(*space), task{apply: &e})
+	case protocol.LearnRevocations:
+		n.learnRevocations(e)
 	case protocol.Learn:
 		n.enqueue(e.Link, e.Namespace.(*space), task{learn: &e})
 	case protocol.Reconcile:
@@ -153,7 +163,11 @@ func (n *Node) takeDigest(e protocol.TakeDigest) {
 // compared hears whether digests agreed: they must.
 func (n *Node) compared(e protocol.Compared) {
 	n.world.count.Digests++
-	if !e.Same {
+	switch {
+	case e.Same:
+	case !n.Whole(e.Namespace.Name()):
+		n.checkStore(e)
+	default:
 		n.world.failf("digests", "%s: %s: equal vectors and other contents than a peer", n.name, e.Namespace.Name())
 	}
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -45,11 +46,18 @@ var happenings = map[Kind]struct {
 	Slow:    {do: func(_ *world, a, _ *Node, d *Draw) { a.slow = pick(d, 0, 10, 500) }},
 	Fail:    {do: func(_ *world, a, _ *Node, d *Draw) { a.failing = pick(d, 0, 100, 500) }},
 	Urgent:  {do: (*world).prioritize},
+	Meter:   {do: (*world).meter},
+	Resume:  {do: (*world).resume},
+	Revoke:  {do: (*world).revoke, down: true},
+	Rot:     {do: (*world).rot},
 }
 
 // act has the App do something.
 func (w *world) act(a, _ *Node, d *Draw) {
-	if err := w.app.Act(a, d); err != nil {
+	if !a.safe() {
+		return
+	}
+	if err := w.app.Act(a, d); err != nil && !errors.Is(err, ErrReadOnly) {
 		w.failf("app", "%s: %v", a.name, err)
 	}
 }
@@ -96,21 +104,6 @@ func (w *world) breakLinks(a, b *Node, _ *Draw) {
 	}
 }
 
-// tamper replays a frame, or has the next one lost, as a transport would that
-// fails its promise: the link is to end, and nothing else is to come of it.
-func (w *world) tamper(a, b *Node, d *Draw) {
-	for _, e := range a.ends {
-		if e.far.node != b || len(e.last) == 0 || !e.up || e.down {
-			continue
-		}
-		e.link.forged = true
-		if e.loses = d.In(500); !e.loses {
-			e.carry(e.last[d.IntN(len(e.last))])
-		}
-		return
-	}
-}
-
 // crash ends a process, with or without the power, and starts it later.
 func (w *world) crash(a, _ *Node, d *Draw) {
 	a.stop(d)
@@ -135,7 +128,8 @@ func (w *world) clone(a, _ *Node, _ *Draw) {
 	}
 	c := w.newNode(len(w.nodes))
 	a.copies++
-	c.id, c.features, c.class, c.clock = a.id, a.features, a.class, a.clock
+	c.id, c.features, c.class, c.clock, c.grants = a.id, a.features, a.class, a.clock, a.grants
+	c.revocations = slices.Clone(a.revocations)
 	c.name = a.name + "'"
 	c.targets = slices.Clone(a.targets)
 	for _, n := range w.nodes {
@@ -179,28 +173,6 @@ func (w *world) drop(a, _ *Node, d *Draw) {
 		return
 	}
 	a.drop(name)
-}
-
-// setClock makes a node's clock wrong, or right.
-func (w *world) setClock(a, _ *Node, d *Draw) {
-	const hour, day = 3_600_000, 24 * 3_600_000
-	switch d.IntN(6) {
-	case 0:
-		a.clock.stepped -= hour
-	case 1:
-		a.clock.stepped += int64(d.IntN(2*day)) - day
-	case 2:
-		a.clock.stepped = -epoch // 1970
-	case 3:
-		a.clock.stepped = 10 * 365 * day
-	case 4:
-		a.clock.drift = int64(d.IntN(400)) - 200
-	case 5:
-		a.clock.stepped, a.clock.drift = 0, 0
-	}
-	if a.has(protocol.FeatureClocks) {
-		a.step(protocol.WallClock{Millis: a.WallMillis()})
-	}
 }
 
 // collect drops removals, and what has expired by the true time.

@@ -34,6 +34,8 @@ type end struct {
 	early   [][]byte // came before the end was up
 	stalled [][]byte // came while the path was cut
 	loses   bool     // the next frame
+	swaps   bool     // the next frame with the one behind it,
+	held    []byte   // which is this
 }
 
 // frame is a frame on its way, and whether the machine gave it.
@@ -69,7 +71,7 @@ func (e *end) linkUp() {
 	e.up = true
 	e.node.step(protocol.LinkUp{
 		Link: e.id, Peer: e.far.node.id, Instance: e.far.node.instanceOf(e.far.run),
-		Dialed: e.link.ends[0] == e, Class: e.node.class,
+		Dialed: e.link.ends[0] == e, Class: e.node.class, Grants: e.link.world.grantsOf(e.far.node),
 	})
 	early := e.early
 	e.early = nil
@@ -137,16 +139,12 @@ func (e *end) transmit(lane protocol.Lane) {
 	e.sent++
 	e.link.world.count.Frames++
 	e.link.world.count.Bytes += uint64(len(bytes))
+	e.link.world.hash.bytes(bytes)
+	e.node.use(len(bytes))
 	if e.last = append(e.last, bytes); len(e.last) > 4 {
 		e.last = e.last[1:]
 	}
-	if e.loses { // the link ends, by what comes next or by itself
-		d := e.link.world.draw("lost", uint64(e.id))
-		e.node.after(int64(1000+d.IntN(29_000)), e.linkDown)
-	} else {
-		e.carry(bytes)
-	}
-	e.loses = false
+	e.dispatch(bytes)
 	if f.machine {
 		if e.owed[lane]--; e.owed[lane] == 0 {
 			e.node.post(func() {
@@ -167,6 +165,7 @@ func (e *end) carry(bytes []byte) {
 	d := w.draw("wire", uint64(e.id), e.sent)
 	delay := int64(w.latency + d.IntN(w.latency+1))
 	if d.In(w.lossPerMille) {
+		w.fault("loss")
 		delay += int64(100 + d.IntN(400)) // lost, and sent again below
 	}
 	e.arrives = max(e.arrives, w.schedule.now+delay)
@@ -179,6 +178,7 @@ func (e *end) arrive(bytes []byte) {
 	switch {
 	case e.down:
 	case e.link.world.cut(e.far.node, e.node) || len(e.stalled) > 0:
+		e.link.world.fault("stall")
 		e.stalled = append(e.stalled, bytes)
 	case !e.up:
 		e.early = append(e.early, bytes)
@@ -201,6 +201,7 @@ func (e *end) receive(bytes []byte) {
 		return
 	}
 	n := e.node
+	n.use(len(bytes))
 	if n.has(protocol.FeatureClocks) {
 		n.step(protocol.WallClock{Millis: n.WallMillis()})
 	}
@@ -226,6 +227,9 @@ func (e *end) close() {
 	e.down = true
 	e.lanes = [protocol.Lanes][]frame{}
 	n := e.node
+	if last := e.far.last; len(last) > 0 {
+		n.late = &lateFrame{e.id, last[0]}
+	}
 	n.ends = slices.DeleteFunc(n.ends, func(o *end) bool { return o == e })
 	n.forget(e)
 	w := e.link.world

@@ -19,6 +19,7 @@ type Node struct {
 	targets  []*Node
 	features []protocol.Feature
 	class    protocol.Class
+	grants   map[string]grant // that are not whole
 
 	clock    wallClock
 	disk     map[string]image // of a process that is not running
@@ -26,6 +27,8 @@ type Node struct {
 	slow     int // how many times slower its disk is
 	failing  int // of a thousand jobs
 	jobCount uint64
+	// revocations are those it knows of, on disk.
+	revocations []protocol.Revocation
 
 	running bool
 	run     uint64
@@ -37,6 +40,7 @@ type Node struct {
 	offers  []*offer
 	timer   uint64
 	dialing map[*Node]bool
+	late    *lateFrame // of a link that is closed
 }
 
 // Name names the node: n0, n1 and so on; a copy has one stroke more.
@@ -59,11 +63,15 @@ func (n *Node) Namespaces() (names []string) {
 
 // Update runs fn as one transaction in an open namespace, as
 // replica.Namespace's does: it is visible at once, and on disk, and sent to
-// others, a little later. If fn returns an error nothing has happened.
+// others, a little later. If fn returns an error nothing has happened. A
+// namespace that the node may only read answers ErrReadOnly.
 func (n *Node) Update(namespace string, fn func(crdt.Tx) error) (Commit, error) {
 	sp := n.space(namespace)
 	if sp == nil {
 		return Commit{}, errNoNamespace
+	}
+	if n.grants[namespace] == readOnly {
+		return Commit{}, ErrReadOnly
 	}
 	c, err := sp.update(fn)
 	n.world.count.Transactions++
@@ -77,6 +85,12 @@ func (n *Node) View(namespace string, fn func(crdt.View) error) error {
 		return errNoNamespace
 	}
 	return fn(view{sp.visible, sp.lineage, n.WallMillis()})
+}
+
+// Whole reports whether no node's disk has ever lost anything of a namespace in
+// silence (Rot): only then must what is read be what the history says.
+func (n *Node) Whole(namespace string) bool {
+	return len(n.world.ledger.of(namespace).rotten) == 0
 }
 
 // Vector returns what the node covers of an open namespace, expanded.
@@ -148,7 +162,7 @@ func (n *Node) start() {
 	n.run++
 	n.running = true
 	n.machine = protocol.New(protocol.Config{
-		Node: n.id, Instance: n.instanceOf(n.run), Cluster: [32]byte{1}, Features: n.features,
+		Node: n.id, Instance: n.instanceOf(n.run), Cluster: [32]byte{1}, Features: n.features, Revocations: n.revocations,
 	})
 	n.spaces, n.ends, n.builds, n.queues, n.offers, n.dialing = nil, nil, nil, nil, nil, map[*Node]bool{}
 	for _, name := range w.names {
@@ -171,8 +185,15 @@ func (n *Node) stop(d *Draw) {
 	n.disk = map[string]image{}
 	for _, sp := range n.spaces {
 		left := sp.durable
-		if len(sp.log) > 0 && d.In(500) {
-			left = sp.log[d.IntN(len(sp.log))]
+		if len(sp.log) > 0 {
+			kept := "unsynced-forgotten"
+			if d.In(500) {
+				i := d.IntN(len(sp.log))
+				if left, kept = sp.log[i], "unsynced-kept-in-part"; i == len(sp.log)-1 {
+					kept = "unsynced-kept"
+				}
+			}
+			n.world.fault(kept)
 		}
 		n.disk[sp.name] = sp.image(left)
 		sp.closed = true
@@ -186,7 +207,7 @@ func (n *Node) stop(d *Draw) {
 
 // open opens a namespace that is not there.
 func (n *Node) open(name string) {
-	if n.space(name) != nil {
+	if n.space(name) != nil || !n.holds(name) {
 		return
 	}
 	sp := n.load(name, image{})
@@ -205,13 +226,19 @@ func (n *Node) drop(name string) {
 	}
 	sp.closed = true
 	n.spaces = slices.DeleteFunc(n.spaces, func(o *space) bool { return o == sp })
+	for _, b := range slices.Clone(n.builds) {
+		if b.space == sp && b.waits { // it is never on disk
+			b.end(errCanceled)
+		}
+	}
 	n.step(protocol.Closed{Namespace: name})
 	n.world.ledger.forgive(name)
 }
 
 // redial dials a node that this one is to be linked with, again and again.
 func (n *Node) redial(to *Node) {
-	if !n.running || !slices.Contains(n.targets, to) || n.dialing[to] || n.linkedWith(to) {
+	if !n.running || !slices.Contains(n.targets, to) || n.dialing[to] || n.linkedWith(to) ||
+		n.knowsOut(to.id) || to.knowsOut(n.id) { // transports refuse each other
 		return
 	}
 	n.dialing[to] = true
@@ -241,16 +268,14 @@ func (n *Node) endOf(id protocol.LinkID) *end {
 // forget ends what was being done for an end of a link.
 func (n *Node) forget(e *end) {
 	n.offers = slices.DeleteFunc(n.offers, func(o *offer) bool { return o.end == e })
-	n.queues = slices.DeleteFunc(n.queues, func(q *queue) bool { return q.link == e.id })
-}
-
-// wallClock is a clock that may be wrong.
-type wallClock struct {
-	offset  int64 // milliseconds since 1970 when the run began
-	drift   int64 // parts per million
-	stepped int64
-}
-
-func (c *wallClock) at(now int64) int64 {
-	return max(0, c.offset+c.stepped+now+now*c.drift/1_000_000)
+	for _, b := range slices.Clone(n.builds) {
+		if b.Link == e.id && b.sending { // its next frame never goes
+			b.end(errCanceled)
+		}
+	}
+	for _, q := range slices.Clone(n.queues) {
+		if q.link == e.id {
+			q.next()
+		}
+	}
 }

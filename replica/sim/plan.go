@@ -24,10 +24,24 @@ const (
 	Slow    Kind = "slow"    // A's disk is slow, or as fast as ever
 	Fail    Kind = "fail"    // A's disk fails now and then, or not any more
 	Urgent  Kind = "urgent"  // A namespace gets another priority at A
+	Meter   Kind = "meter"   // A's links cost, and carry less, or do not any more
+	Resume  Kind = "resume"  // A goes on from what it was at its backup, with the writers of then
+	Revoke  Kind = "revoke"  // A's credential is revoked, and B is the first to hear of it
+	Rot     Kind = "rot"     // A's disk loses records, and says nothing
 )
 
 // Faults are all kinds but Act.
-var Faults = []Kind{Cut, Mute, Mend, Break, Twice, Tamper, Crash, Clone, Backup, Restore, Drop, Clock, Collect, Slow, Fail, Urgent}
+var Faults = []Kind{
+	Cut, Mute, Mend, Break, Twice, Tamper, Crash, Clone, Backup, Restore, Drop, Clock, Collect, Slow, Fail, Urgent,
+	Meter, Resume, Revoke, Rot,
+}
+
+// rare are the faults that are on in one seed of rareOneIn, not in half of them:
+// after them less can be asked of a run. A revoked node drops out of what is
+// compared, and what rot has touched is not what the history says.
+var rare = []Kind{Revoke, Rot}
+
+const rareOneIn = 8
 
 // Happening is one thing that happens to a run: at a time, in milliseconds from
 // its start, with what chance adds to it drawn from N.
@@ -49,6 +63,10 @@ type Plan struct {
 	// Older is of a thousand nodes and features how many lack one, as nodes of
 	// an older release do.
 	Older int
+	// Partial is of a thousand nodes and namespaces how many go together in part
+	// only: the node may not read it, may read it only, or does not subscribe to
+	// it. The first node has all.
+	Partial int
 	// Happenings are ordered by time.
 	Happenings []Happening
 }
@@ -68,9 +86,13 @@ func NewPlan(seed uint64, faults []Kind) *Plan {
 	if d.In(200) {
 		p.Older = 200
 	}
+	seldom := newDraw(seed, "rare")
+	if seldom.In(200) {
+		p.Partial = 300
+	}
 	var kinds []Kind
 	for _, k := range faults {
-		if d.In(500) {
+		if slices.Contains(rare, k) && seldom.IntN(rareOneIn) == 0 || !slices.Contains(rare, k) && d.In(500) {
 			kinds = append(kinds, k)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"github.com/anabranch-db/anabranch/replica/protocol"
 )
 
-// queue does what came on one link for one namespace, in order.
+// queue does what came on one link for one namespace, in order. What came is
+// done also once the link is gone, unless the machine cancels it.
 type queue struct {
 	node    *Node
 	link    protocol.LinkID
@@ -29,7 +30,7 @@ type task struct {
 }
 
 func (n *Node) enqueue(link protocol.LinkID, sp *space, t task) {
-	if n.endOf(link) == nil || sp.closed {
+	if sp.closed {
 		return
 	}
 	i := slices.IndexFunc(n.queues, func(q *queue) bool { return q.link == link && q.space == sp })
@@ -43,7 +44,13 @@ func (n *Node) enqueue(link protocol.LinkID, sp *space, t task) {
 }
 
 func (q *queue) next() {
-	if q.busy || len(q.tasks) == 0 {
+	switch {
+	case q.busy:
+		return
+	case len(q.tasks) == 0:
+		if q.node.endOf(q.link) == nil {
+			q.node.queues = slices.DeleteFunc(q.node.queues, func(o *queue) bool { return o == q })
+		}
 		return
 	}
 	q.busy = true
@@ -161,6 +168,9 @@ func (q *queue) compare(e *protocol.Reconcile, fails bool) {
 	r.begun, r.queue, r.comparer = e, q, nil
 	q.node.world.count.Reconciles++
 	err := errFailed
+	if e.Heals && !fails && !sp.lineage.Past(e.Vector).CoversAll(sp.visible.floor) {
+		fails, err = true, errBelowFloor
+	}
 	if !fails {
 		sumUp := protocol.NewSummary
 		if e.Heals {
@@ -211,7 +221,12 @@ func (q *queue) compareOn(r *rejoin, err error) {
 			return
 		}
 	}
-	if err == nil && !e.Heals {
+	healed := 0
+	switch {
+	case err != nil:
+	case e.Heals:
+		healed = sp.heal(r.brought(), e.Vector)
+	default:
 		err = sp.merge(e.Vector, e.Floor, r.differences(sp, e.Vector), true)
 	}
 	sp.rejoin = nil
@@ -219,7 +234,19 @@ func (q *queue) compareOn(r *rejoin, err error) {
 		q.post(protocol.Reconciled{Job: e.Job, Durable: sp.durable.past, Err: err})
 		return
 	}
-	sp.whenDurable(func() { q.post(protocol.Reconciled{Job: e.Job, Durable: sp.durable.past}) })
+	sp.whenDurable(func() {
+		q.post(protocol.Reconciled{Job: e.Job, Durable: sp.durable.past, Healed: healed > 0})
+	})
+}
+
+// brought returns what the source holds, and nothing for what it does not.
+func (r *rejoin) brought() (all []crdt.Entry) {
+	for _, k := range r.keys {
+		if rec := r.staged.get(k); len(rec) > 0 {
+			all = append(all, crdt.Entry{Key: k, Record: rec})
+		}
+	}
+	return all
 }
 
 // differences returns what the source holds at each key at which it differs

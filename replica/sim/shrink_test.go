@@ -74,6 +74,9 @@ func (a *onlyOnce) Act(n *sim.Node, _ *sim.Draw) error {
 
 func (a *onlyOnce) Settled(nodes []*sim.Node) error {
 	for _, n := range nodes {
+		if len(n.Namespaces()) == 0 {
+			continue
+		}
 		err := n.View(n.Namespaces()[0], func(v crdt.View) error {
 			name, err := leader.Get(v)
 			switch {

@@ -7,10 +7,13 @@ import "fmt"
 type App interface {
 	// Act does something on a node: reads, writes in any number of
 	// transactions, decides. It is called again and again, on nodes that run,
-	// and must draw all chance from d. An error fails the run.
+	// and must draw all chance from d. An error fails the run, but for one that
+	// wraps ErrReadOnly.
 	Act(n *Node, d *Draw) error
 	// Settled is called at the end, when all faults are over and all nodes hold
-	// the same, and checks what must be so then. An error fails the run.
+	// the same, and checks what must be so then. The nodes are the members that
+	// are left; each holds the namespaces that it names, which may be none, and
+	// where one is not Whole less can be asked. An error fails the run.
 	Settled(nodes []*Node) error
 }
 
@@ -36,11 +39,13 @@ func Run(p *Plan, app App, trace func(string)) (count Count, err error) {
 		switch r := recover().(type) {
 		case nil:
 		case *Failure:
+			w.count.Hash = uint64(w.hash)
 			count, err = w.count, r
 		default:
 			panic(fmt.Sprintf("seed %d: %v", p.Seed, r))
 		}
 	}()
 	w.run()
+	w.count.Hash = uint64(w.hash)
 	return w.count, nil
 }

@@ -33,6 +33,10 @@ type space struct {
 	waiting []waiter
 	rejoin  *rejoin
 	checked *state // by the checkers, last
+	writing *state // on its way to the disk; nil: nothing
+	rounds  int    // deltas that were begun for it since the end of all faults
+	latest  int64  // what the node's clock said when this looked at it, at the most
+	issued  struct{ before, last crdt.Timestamp }
 }
 
 // waiter waits until a number of changes is on disk.
@@ -47,11 +51,15 @@ type image struct {
 	vector  crdt.Vector // expanded
 	floor   crdt.Vector
 	records []*crdt.WriterRecord
+	// writer is of the run that it was taken of, and resumes says that the
+	// process goes on from it, with that writer.
+	writer  crdt.WriterID
+	resumes bool
 }
 
 // image returns a state of the space as a disk holds it.
 func (sp *space) image(s *state) image {
-	im := image{entries: s.entries, vector: s.past.Expand(), floor: s.floor}
+	im := image{entries: s.entries, vector: s.past.Expand(), floor: s.floor, writer: sp.writer}
 	for _, rec := range sp.records {
 		if im.vector[rec.Writer] > 0 {
 			im.records = append(im.records, rec)
@@ -74,6 +82,9 @@ func (n *Node) load(name string, im image) *space {
 	for _, e := range im.entries {
 		sp.observe(e.Record)
 	}
+	if im.resumes && sp.lineage.Has(im.writer) {
+		sp.writer, sp.begun = im.writer, true
+	}
 	return sp
 }
 
@@ -81,8 +92,15 @@ func (sp *space) newWriter() { sp.writer, sp.begun = sp.node.world.newWriter(), 
 
 func (sp *space) observe(rec crdt.Record) {
 	for i := range rec {
-		sp.clock.Observe(rec[i].Time, sp.node.WallMillis())
+		sp.clock.Observe(rec[i].Time, sp.wall())
 	}
+}
+
+// wall reads the node's clock.
+func (sp *space) wall() int64 {
+	now := sp.node.WallMillis()
+	sp.latest = max(sp.latest, now)
+	return now
 }
 
 // Name and what follows implement protocol.Namespace.
@@ -126,7 +144,7 @@ type Commit struct {
 
 // update runs a transaction.
 func (sp *space) update(fn func(crdt.Tx) error) (c Commit, err error) {
-	before, wall := sp.visible, sp.node.WallMillis()
+	before, wall := sp.visible, sp.wall()
 	t := &tx{view: view{before, sp.lineage, wall}, node: sp.node.id}
 	t.dot = crdt.Dot{Writer: sp.writer, Seq: before.past.Seq(sp.writer) + 1}
 	t.time = sp.clock.Now(wall)
@@ -136,6 +154,7 @@ func (sp *space) update(fn func(crdt.Tx) error) (c Commit, err error) {
 		return Commit{}, err
 	}
 	c = Commit{t.dot, t.time, before.past.Expand()}
+	sp.issued.before, sp.issued.last = sp.issued.last+1, t.time
 	if !sp.begun {
 		rec := &crdt.WriterRecord{
 			Writer: sp.writer, Node: sp.node.id, Namespace: sp.name,
@@ -179,13 +198,13 @@ func (sp *space) sync() {
 		return
 	}
 	sp.syncing = true
-	at := sp.visible
+	sp.writing = sp.visible
 	n.after(n.diskDelay(), func() {
 		sp.syncing = false
 		if sp.closed {
 			return
 		}
-		sp.synced(at)
+		sp.synced(sp.writing)
 		sp.sync()
 	})
 }
@@ -205,7 +224,7 @@ func (sp *space) synced(at *state) {
 		w.done()
 	}
 	if advanced {
-		sp.node.world.ledger.acknowledge(sp.name, at)
+		sp.node.world.ledger.acknowledge(sp, at)
 		sp.node.post(func() {
 			if !sp.closed {
 				sp.node.step(durableEvent(sp))
@@ -241,16 +260,15 @@ func (sp *space) merge(to, floor crdt.Vector, entries []crdt.Entry, stages bool)
 		next = *next.put(crdt.Entry{Key: e.Key, Record: crdt.Join(next.get(e.Key), own, e.Record, theirs)})
 		sp.observe(e.Record)
 	}
-	twin := theirs.Seq(sp.writer) > own.Seq(sp.writer)
+	if theirs.Seq(sp.writer) > own.Seq(sp.writer) {
+		sp.node.world.failf("ahead", "%s: %s: a peer brings more of the writer in use, of which the machine was told before and said nothing", sp.node.name, sp.name)
+	}
 	next.past = own.Clone()
 	next.past.Join(theirs)
 	past := sp.lineage.Past(next.floor)
 	past.JoinVector(floor)
 	next.floor = past.Normal()
 	sp.change(&next)
-	if twin {
-		sp.newWriter()
-	}
 	return nil
 }
 

@@ -28,14 +28,19 @@ const transcriptHead = "anabranch simulation 1"
 //	nodes 3
 //	namespaces alpha beta
 //	older 0
+//	partial 0
 //	at 120 crash 2 0 7312
 //
+// (partial is left out where it is 0);
 // that is: 120 ms from the start, a crash of node 2 (and 0, which a crash is
 // not about), and what chance adds to it drawn from 7312.
 func (p *Plan) MarshalText() ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nseed %d\nnodes %d\nnamespaces %s\nolder %d\n",
 		transcriptHead, p.Seed, p.Nodes, strings.Join(p.Namespaces, " "), p.Older)
+	if p.Partial > 0 {
+		fmt.Fprintf(&b, "partial %d\n", p.Partial)
+	}
 	for _, h := range p.Happenings {
 		fmt.Fprintf(&b, "at %d %s %d %d %d\n", h.At, h.Kind, h.A, h.B, h.N)
 	}
@@ -104,6 +109,11 @@ func (p *Plan) readLine(n int, line string) error {
 			return fmt.Errorf("%q where %q is due", fields[0], heads[n].word)
 		}
 		return heads[n].read(p, fields[1:])
+	}
+	if n == len(heads) && fields[0] == "partial" {
+		var err error
+		p.Partial, err = number[int](fields[1:], 0, 1000)
+		return err
 	}
 	if fields[0] != "at" || len(fields) != 6 {
 		return errors.New("want: at MILLISECONDS KIND NODE NODE NUMBER")

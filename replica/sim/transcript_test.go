@@ -2,38 +2,17 @@ package sim_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/internal/fuzz"
 	"github.com/anabranch-db/anabranch/replica/sim"
+	"github.com/anabranch-db/anabranch/replica/sim/simtest"
 )
 
 // What was found once stays mended: each transcript is a run that failed.
-func TestRunsThatFailedOnce(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d transcripts (%v)", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var p sim.Plan
-			if err := p.UnmarshalText(text); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := sim.Run(&p, everything(), nil); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
+func TestRunsThatFailedOnce(t *testing.T) { simtest.Replay(t, "testdata/*.txt", everything) }
 
 func TestATranscriptSaysWhatIsWrongWithIt(t *testing.T) {
 	head := "anabranch simulation 1\nseed 1\nnodes 2\nnamespaces a b\nolder 0\n"
@@ -50,6 +29,7 @@ func TestATranscriptSaysWhatIsWrongWithIt(t *testing.T) {
 		"anabranch simulation 1\nseed 1\nnodes 1\nnamespaces b a": "line 4: want 1 to 8 names",
 		"anabranch simulation 1\nseed 1\nnodes 1\nnamespaces a a": "line 4: want 1 to 8 names",
 		head + "at 1 explode 0 0 0":                               `line 6: nothing called "explode" happens`,
+		head + "partial 1001":                                     `line 6: want a number from 0 to 1000, not "1001"`,
 		head + "at 1 crash 0 0":                                   "line 6: want: at MILLISECONDS",
 		head + "at 1 crash 99 0 0":                                "line 6: want a number from 0 to 64",
 		head + "at -1 crash 0 0 0":                                "line 6: want a number from 0",
@@ -64,11 +44,14 @@ func TestATranscriptSaysWhatIsWrongWithIt(t *testing.T) {
 }
 
 func FuzzTranscript(f *testing.F) {
-	text, err := sim.NewPlan(1, sim.Faults).MarshalText()
-	if err != nil {
-		f.Fatal(err)
+	plan := sim.NewPlan(1, sim.Faults)
+	for _, plan.Partial = range []int{0, 300} {
+		text, err := plan.MarshalText()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
 	}
-	f.Add(text)
 	fuzz.Decoder(f, 128, func(t *testing.T, text []byte) {
 		var p, again sim.Plan
 		if err := p.UnmarshalText(text); err != nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -20,20 +21,23 @@ type world struct {
 	ledger   ledger
 	cuts     map[[2]int]bool // from, to: nothing passes
 	checkers []checker
+	seen     observation // of the state that is checked
+	revoked  map[crdt.NodeID]bool
 	count    Count
+	hash     fingerprint
 
-	writers, links, linkIDs uint64
-	latency                 int // milliseconds, one way; half of that is chance
-	lossPerMille            int
-	healed                  int64 // when the faults ended; 0: they have not
-	lastChange              int64 // when a node last came to hold something
+	writerIDs, links, linkIDs uint64
+	latency                   int // milliseconds, one way; half of that is chance
+	lossPerMille              int
+	healed                    int64 // when the faults ended; 0: they have not
+	lastChange                int64 // when a node last came to hold something
 }
 
 // newWorld makes the nodes of a plan.
 func newWorld(p *Plan, app App, trace func(string)) *world { // nothing runs yet
-	w := &world{plan: p, app: app, trace: trace, names: p.Namespaces, cuts: map[[2]int]bool{}}
-	w.ledger = ledger{world: w, spaces: map[string]*spaceLedger{}, dots: map[crdt.Dot]bool{}}
-	w.count = Count{Worlds: 1, Closes: map[protocol.Code]int{}, Happened: map[Kind]int{}}
+	w := &world{plan: p, app: app, trace: trace, names: p.Namespaces, cuts: map[[2]int]bool{}, revoked: map[crdt.NodeID]bool{}}
+	w.ledger = ledger{world: w, spaces: map[string]*spaceLedger{}, dots: map[crdt.Dot]bool{}, last: map[crdt.WriterID]uint64{}}
+	w.count = Count{Worlds: 1, Closes: map[protocol.Code]int{}, Happened: map[Kind]int{}, Faults: map[string]int{}}
 	w.checkers = newCheckers()
 	d := w.draw("world")
 	w.latency = pick(&d, 1, 1, 5, 40, 300)
@@ -41,14 +45,23 @@ func newWorld(p *Plan, app App, trace func(string)) *world { // nothing runs yet
 	for i := range p.Nodes {
 		n := w.newNode(i)
 		for _, name := range w.names {
-			n.disk[name] = image{}
+			if n.holds(name) {
+				n.disk[name] = image{}
+			}
 		}
 	}
 	w.connect()
 	return w
 }
 
-func (w *world) draw(what string, parts ...uint64) Draw { return newDraw(w.plan.Seed, what, parts...) }
+func (w *world) draw(what string, parts ...uint64) Draw {
+	d := newDraw(w.plan.Seed, what, parts...)
+	w.hash.number(d.state)
+	return d
+}
+
+// fault counts something that goes wrong.
+func (w *world) fault(name string) { w.count.Faults[name]++ }
 
 func (w *world) tracef(format string, args ...any) {
 	if w.trace != nil {
@@ -63,9 +76,9 @@ func (w *world) failf(check, format string, args ...any) {
 
 // newWriter returns an id that no writer had.
 func (w *world) newWriter() (id crdt.WriterID) {
-	w.writers++
-	binary.BigEndian.PutUint64(id[:], mix(w.writers*golden+w.plan.Seed))
-	binary.BigEndian.PutUint64(id[8:], w.writers)
+	w.writerIDs++
+	binary.BigEndian.PutUint64(id[:], mix(w.writerIDs*golden+w.plan.Seed))
+	binary.BigEndian.PutUint64(id[8:], w.writerIDs)
 	return id
 }
 
@@ -81,8 +94,11 @@ func (w *world) newNode(i int) *Node {
 		protocol.FeatureReconcile, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare,
 	} {
 		lacks := d.In(w.plan.Older)
-		if f == protocol.FeatureReconcile && w.plan.has(Collect) {
+		switch {
+		case f == protocol.FeatureReconcile && (w.plan.has(Collect) || w.plan.has(Rot)):
 			lacks = false // whoever collects cannot sync with a release before that
+		case f == protocol.FeatureDigest && w.plan.has(Rot):
+			lacks = false // nobody else would notice
 		}
 		if !lacks {
 			n.features = append(n.features, f)
@@ -91,6 +107,7 @@ func (w *world) newNode(i int) *Node {
 	if d.In(100) {
 		n.class = protocol.Class{Metered: true, Least: protocol.PriorityBulk}
 	}
+	w.drawGrants(n)
 	w.nodes = append(w.nodes, n)
 	return n
 }
@@ -156,11 +173,15 @@ func (w *world) heal() {
 	w.tracef("all faults end")
 	w.healed = w.schedule.now
 	clear(w.cuts)
+	if w.plan.Partial > 0 || len(w.revoked) > 0 {
+		w.connectAll()
+	}
 	for _, n := range w.nodes {
 		n.slow, n.failing = 0, 0
 		if !n.running {
 			n.start()
 		}
+		n.meter(protocol.Class{})
 		for _, name := range w.names {
 			n.open(name)
 		}
@@ -186,23 +207,46 @@ func (w *world) settle() {
 		w.runUntil(w.schedule.now + 250)
 	}
 	w.count.SettleMillis = w.lastChange - w.healed
-	w.runUntil(w.schedule.now + 20_000)
+	w.mendRot()
+	d := w.draw("settle")
+	w.runUntil(w.schedule.now + pick[int64](&d, 20_000, 20_000, 20_000, 15*60_000)) // digests are compared in the long one
 }
 
 // level reports whether the vectors of all are equal, and on disk.
 func (w *world) level() bool { return w.unlike() == "" }
 
-// unlike tells of a node that does not hold what others do.
+// unlike tells of a member that does not cover what others do: of who may write
+// all that any of them covers, of a reader that at least.
 func (w *world) unlike() string {
 	for _, name := range w.names {
-		first := w.nodes[0].space(name)
-		for _, n := range w.nodes {
-			switch sp := n.space(name); {
-			case sp.durable != sp.visible:
-				return n.name + " has not written " + name + " to disk"
-			case !sp.visible.past.Expand().Equal(first.visible.past.Expand()):
-				return fmt.Sprintf("%s has of %s %d transactions, %s has %d", n.name, name,
-					sp.visible.past.Transactions(), first.node.name, first.visible.past.Transactions())
+		writers := w.writers(name)
+		for _, sp := range w.holders(name) {
+			if sp.durable != sp.visible {
+				return sp.node.name + " has not written " + name + " to disk"
+			}
+			if len(writers) == 0 {
+				continue
+			}
+			first, own := writers[0].visible.past.Expand(), sp.visible.past.Expand()
+			if !first.Equal(own) && !(sp.reads() && len(own.Behind(first)) == 0) {
+				return fmt.Sprintf("%s has of %s %d transactions, %s has %d", sp.node.name, name,
+					sp.visible.past.Transactions(), writers[0].node.name, writers[0].visible.past.Transactions())
+			}
+		}
+	}
+	return ""
+}
+
+// differs tells of a member that does not hold what others do, which may write.
+func (w *world) differs() string {
+	if what := w.unlike(); what != "" {
+		return what
+	}
+	for _, name := range w.names {
+		all := w.writers(name)
+		for _, sp := range all {
+			if !bytes.Equal(sp.visible.bytes(), all[0].visible.bytes()) {
+				return fmt.Sprintf("%s and %s hold other things of %s", sp.node.name, all[0].node.name, name)
 			}
 		}
 	}

@@ -1,10 +1,11 @@
 package simtest
 
 import (
-	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 var (
 	seeds = flag.Uint64("sim.seeds", 2000, "how many seeds a simulation runs (-short: a tenth)")
 	first = flag.Uint64("sim.first", 1, "the first of them")
-	only  = flag.Uint64("sim.seed", 0, "run this seed only, and tell all that happens")
+	only  = flag.Uint64("sim.seed", 0, "run this seed only, made small if it fails, and tell all that happens")
 )
 
 // maxFailures is how many seeds may fail before a test stops.
@@ -23,7 +24,7 @@ const maxFailures = 3
 
 // Run runs an App in as many worlds as the flags say, a new one in each, with
 // the faults given, or sim.Faults if there are none. It returns what the runs
-// did in all.
+// did in all, and publishes it as attributes of the test.
 func Run(t *testing.T, newApp func() sim.App, faults ...sim.Kind) sim.Count {
 	t.Helper()
 	if len(faults) == 0 {
@@ -60,12 +61,16 @@ func publish(t *testing.T, done *sweep.Result) {
 		"seeds": done.Worlds, "violations": len(done.Failures), "operations": done.Transactions,
 		"steps": done.Steps, "states-checked": done.Checks, "digests-compared": done.Digests,
 		"deltas-merged": done.Deltas, "snapshots-compared": done.Reconciles, "removals-collected": done.Collected,
+		"namespaces-rotten": done.Rotten, "namespaces-healed": done.Healed,
 	} {
 		attr(name, uint64(n))
 	}
 	attr("frames", done.Frames)
-	for kind, n := range done.Happened {
-		attr(cmp.Or(noFaults[kind], "fault."+string(kind)), uint64(n))
+	for kind, name := range noFaults {
+		attr(name, uint64(done.Happened[kind]))
+	}
+	for name, n := range done.Injected() {
+		attr("fault."+name, uint64(n))
 	}
 }
 
@@ -76,23 +81,71 @@ func report(t *testing.T, f sweep.Failure) {
 	if err != nil {
 		dir = "."
 	}
-	again := fmt.Sprintf("to see it: go test -run '^%s$' %s -sim.seed %d", t.Name(), dir, f.Seed)
 	if f.Small == nil {
 		t.Errorf("%v\nit does not fail again: the App draws chance from elsewhere", f)
 		return
 	}
 	text, _ := f.Small.Plan.MarshalText()
-	t.Errorf("%v\n%s\nmade small, it is:\n%s\n%v", f, again, text, f.Small)
+	t.Errorf("%v\nto see it, made small, and keep it: go test -run '^%s$' %s -sim.seed %d\nwhat is left of it:\n%s\n%v",
+		f, t.Name(), dir, f.Seed, text, f.Small)
 }
 
-// show runs one seed, and prints all that happens in it; if it fails, made small.
+// show runs one seed, and prints all that happens in it; if it fails, made small
+// and kept in a file.
 func show(t *testing.T, seed uint64, newApp func() sim.App, faults []sim.Kind) sim.Count {
 	t.Helper()
 	p, failure := sim.Shrink(sim.NewPlan(seed, faults), newApp)
 	count, _ := sim.Run(p, newApp(), func(line string) { fmt.Println(line) })
-	if failure != nil {
-		text, _ := p.MarshalText()
-		t.Errorf("%v\n%s", failure, text)
+	if failure == nil {
+		return count
 	}
+	name, err := keep(p, failure)
+	if err != nil {
+		t.Error(err)
+	}
+	text, _ := p.MarshalText()
+	t.Errorf("%v\n%s\nThis is kept in %s, which Replay runs from now on.", failure, text, name)
 	return count
+}
+
+// keep writes a plan that fails where Replay finds it.
+func keep(p *sim.Plan, f *sim.Failure) (name string, err error) {
+	text, err := p.MarshalText()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll("testdata", 0o755); err != nil {
+		return "", err
+	}
+	name = filepath.Join("testdata", fmt.Sprintf("seed-%d.txt", p.Seed))
+	return name, os.WriteFile(name, append(fmt.Appendf(nil, "# %s\n", f.Check), text...), 0o644)
+}
+
+// Replay runs each plan that a file of a pattern holds, testdata/*.txt as a rule:
+// what failed once, made small. It fails if there is none.
+func Replay(t *testing.T, pattern string, newApp func() sim.App) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err == nil && len(files) == 0 {
+		err = errors.New("no file")
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", pattern, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			var p sim.Plan
+			text, err := os.ReadFile(file)
+			if err == nil {
+				err = p.UnmarshalText(text)
+			}
+			if err == nil {
+				_, err = sim.Run(&p, newApp(), nil)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Attr("transcripts", strconv.Itoa(len(files)))
 }
