@@ -51,6 +51,8 @@ func TestDaemonsWithWrongClocksConverge(t *testing.T) {
 	awaitSkew(ctx, t, f, right, -since1970, tenYears)
 	awaitSkew(ctx, t, f, old, since1970, since1970+tenYears)
 	awaitSkew(ctx, t, f, ahead, -tenYears, -tenYears-since1970)
+	attr(t, "operations", 2*len(f.nodes)+3)
+	attr(t, "fault.clock", 2)
 }
 
 // awaitSkew waits until a node says of its peers that their clocks are off by

@@ -322,4 +322,9 @@ func TestThreeHostsPartAndRejoin(t *testing.T) {
 	h.write(writes)
 	do(t, h.nodes[2].dir, "online")
 	h.same("back", since)
+
+	attr(t, "operations", 2*len(h.nodes)*h.rounds+2*bulk)
+	for fault, n := range map[string]int{"partition": 2, "path-down": 2, "loss-rate": 1, "delay": 1} {
+		attr(t, "fault."+fault, n)
+	}
 }

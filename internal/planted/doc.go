@@ -10,12 +10,14 @@
 //
 // go test ./internal/planted reads the archives and checks, in a second, that
 // each still applies: its old text occurs once, the result parses, and the
-// test that it names exists. So whoever changes a line that a mistake stands
-// on learns of it at once, and moves the mistake along.
+// test that it names exists; and that each rule of rule.go is broken by one. So
+// whoever changes a line that a mistake stands on learns of it at once, and
+// moves the mistake along.
 //
 // go test ./internal/planted -planted -v -timeout 0 builds and runs them all, as
 // many at a time as there are processors, and says of each which test found it;
 // with -run TestEachMistakeIsFound/store-.* those with such names.
+//
 // A mistake is found if its test runs and fails; a build that fails, a test
 // that is not there, one that runs out of time or that fails without the
 // mistake too proves nothing, and is reported. A test is ended as soon as it

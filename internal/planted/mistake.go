@@ -15,9 +15,11 @@ import (
 // Mistake is a change of the source that breaks a rule.
 type Mistake struct {
 	Name string // of its archive, without the extension
-	Rule string // the rule that it breaks
-	Seen string // where it was made
-	Test Command
+	Rule string // the rule that it breaks, in its own words
+	// Breaks are the names of those of Rules that it stands for.
+	Breaks []string
+	Seen   string // where it was made
+	Test   Command
 	// Edits are in the order of the archive.
 	Edits []Edit
 }
@@ -32,7 +34,8 @@ type Edit struct {
 // Read parses an archive. Its comment is fields, each a name, a colon and text,
 // and lines that go on with the one before, indented:
 //
-//	rule: which rule is broken
+//	rule: what is broken, in words
+//	breaks: name...
 //	seen: where
 //	test: ./package -run TestName [flag...]
 //
@@ -44,9 +47,9 @@ func Read(name string, data []byte) (*Mistake, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Rule, m.Seen = fields["rule"], fields["seen"]
-	if m.Rule == "" || m.Seen == "" || len(fields) != 3 {
-		return nil, errors.New("the comment wants a rule, where it was seen, and a test")
+	m.Rule, m.Breaks, m.Seen = fields["rule"], strings.Fields(fields["breaks"]), fields["seen"]
+	if m.Rule == "" || len(m.Breaks) == 0 || m.Seen == "" || len(fields) != 4 {
+		return nil, errors.New("the comment wants a rule, which it breaks, where that was seen, and a test")
 	}
 	if m.Test, err = readCommand(fields["test"]); err != nil {
 		return nil, err

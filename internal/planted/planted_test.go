@@ -29,6 +29,29 @@ func TestEachMistakeApplies(t *testing.T) {
 	}
 }
 
+func TestEachRuleIsBrokenByAMistake(t *testing.T) {
+	broken := map[string]int{}
+	for _, r := range Rules() {
+		if _, twice := broken[r.Name]; twice {
+			t.Errorf("%s is there twice", r.Name)
+		}
+		broken[r.Name] = 0
+	}
+	for _, m := range mistakes(t) {
+		for _, name := range m.Breaks {
+			if _, ok := broken[name]; !ok {
+				t.Errorf("%s breaks %s, which is no rule", m.Name, name)
+			}
+			broken[name]++
+		}
+	}
+	for name, n := range broken {
+		if n == 0 {
+			t.Errorf("no mistake breaks %s", name)
+		}
+	}
+}
+
 func TestEachMistakeIsFound(t *testing.T) {
 	if !*plant {
 		t.Skip("-planted builds and runs each mistake, which takes minutes")
@@ -61,8 +84,8 @@ func TestAMistakeIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "sum|a sum adds|in a school|./a TestSum|TestAll -short"
-	if got := strings.Join([]string{m.Name, m.Rule, m.Seen, m.Test.String()}, "|"); got != want {
+	want := "sum|a sum adds|sums-add,numbers-stay|in a school|./a TestSum|TestAll -short"
+	if got := strings.Join([]string{m.Name, m.Rule, strings.Join(m.Breaks, ","), m.Seen, m.Test.String()}, "|"); got != want {
 		t.Errorf("read %q, want %q", got, want)
 	}
 	changed, err := m.Apply(tree("	return a + b\n"))
@@ -97,6 +120,7 @@ func TestAnArchiveThatIsNoMistakeIsAnError(t *testing.T) {
 	for _, change := range [][2]string{
 		{"rule: a sum", "a sum"},
 		{"seen: in a", ""},
+		{"breaks: sums-add numbers-stay\n", ""},
 		{"-run", "-bench"},
 		{"-- old a/a.go --", "-- a/a.go --"},
 		{"-- new --\n", ""},
@@ -131,6 +155,7 @@ func TestOnlyATestThatRanAndFailedFindsAMistake(t *testing.T) {
 
 const sum = `rule: a sum
   adds
+breaks: sums-add numbers-stay
 seen: in a school
 test: ./a -run TestSum|TestAll -short
 -- old a/a.go --

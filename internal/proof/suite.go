@@ -65,7 +65,10 @@ var suites = []suite{
 		does: "The built binary: daemons on loopback that are killed under load, on disks that fill up and with wrong clocks, and on " +
 			"hosts of network namespaces with loss and delay.",
 		jobs: []job{
-			{pkg: "./cmd/anabranch", run: "^Test(ParallelWritesRejoinToEqualDigests|KilledNodeKeepsWhatItAcknowledged)$"},
+			{
+				pkg: "./cmd/anabranch", flags: []string{"-kills=30"},
+				run: "^Test(ParallelWritesRejoinToEqualDigests|KilledNodesKeepWhatTheyAcknowledged|DaemonsWithWrongClocksConverge|DaemonOnAFullDisk.*)$",
+			},
 			{pkg: "./cmd/anabranch", run: "^TestThreeHosts", flags: []string{"-netns"}, hosts: true},
 			{pkg: "./internal/netlab", run: ".", flags: []string{"-netlab"}, hosts: true},
 		},
