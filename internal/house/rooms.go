@@ -47,7 +47,7 @@ var plan = []room{
 	{dir: "replica/protocol", rooms: []string{"crdt"}, tests: []string{"internal/fuzz", rapid}, pure: true},
 	{dir: "replica/sim", rooms: []string{"crdt", "crdt/history", "replica/protocol"}, tests: []string{"replica/sim/simtest", "replica/sim/sweep", "internal/fuzz"}, pure: true},
 	{dir: "replica/sim/sweep", rooms: []string{"replica/sim"}},
-	{dir: "replica/sim/simtest", rooms: []string{"replica/sim", "replica/sim/sweep"}},
+	{dir: "replica/sim/simtest", rooms: []string{"replica/sim", "replica/sim/sweep"}, tests: []string{"crdt"}},
 	{
 		dir:   "replica",
 		rooms: []string{"crdt", "store", "transport", "replica/protocol"},

@@ -8,12 +8,12 @@ var digests = checker{
 	name: "digests",
 	settled: func(w *world, n *Node) string {
 		for _, sp := range n.spaces {
-			if sp.reads() && !n.Whole(sp.name) {
+			if sp.reads() && w.rots(sp.name) {
 				continue
 			}
 			for _, o := range w.holders(sp.name) {
 				alike := sp.visible.past.Expand().Equal(o.visible.past.Expand())
-				if alike && !(o.reads() && !n.Whole(sp.name)) && !bytes.Equal(sp.visible.bytes(), o.visible.bytes()) {
+				if alike && !(o.reads() && w.rots(sp.name)) && !bytes.Equal(sp.visible.bytes(), o.visible.bytes()) {
 					return sp.name + ": other bytes than " + o.node.name + ", with equal vectors"
 				}
 			}

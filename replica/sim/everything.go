@@ -13,7 +13,8 @@ import (
 // that it collides, and computes in the end what must be read from the history
 // alone.
 type Everything struct {
-	done map[string]history.History[operation] // by namespace
+	done     map[string]history.History[operation] // by namespace
+	appended int64                                 // to logs
 }
 
 // NewEverything returns one for one run.
@@ -48,7 +49,9 @@ const (
 	addElement
 	removeElement
 	deleteMap
-	verbs
+	verbs // of those above one is drawn
+	appendToLog
+	deleteLog
 )
 
 var shortLived = crdt.NewRegister[int64]("e")
@@ -64,6 +67,7 @@ func (a *Everything) Act(n *Node, d *Draw) error {
 	for range 1 + d.IntN(3) {
 		ops = append(ops, operation{d.IntN(verbs), d.IntN(2), int64(1 + d.IntN(9))})
 	}
+	ops = a.addToLog(ops, d)
 	c, err := n.Update(name, func(tx crdt.Tx) error {
 		for _, o := range ops {
 			if err := o.apply(tx, n.WallMillis()); err != nil {
@@ -104,6 +108,10 @@ func (o operation) apply(tx crdt.Tx, now int64) (err error) {
 		}
 	case deleteMap:
 		_, err = fields.Delete(tx)
+	case appendToLog:
+		return entries.Append(tx, o.n)
+	case deleteLog:
+		_, err = entries.Delete(tx)
 	}
 	return err
 }
@@ -115,10 +123,13 @@ func (a *Everything) Settled(nodes []*Node) error {
 			if !n.Whole(name) {
 				continue
 			}
-			want := expected(a.done[name].CoveredBy(n.Vector(name)))
+			covered := a.done[name].CoveredBy(n.Vector(name))
+			want := expected(covered)
 			var got string
 			err := n.View(name, func(v crdt.View) (err error) {
-				got, err = reading(v)
+				if got, err = reading(v); err == nil {
+					err = checkLog(v, covered)
+				}
 				return err
 			})
 			if err != nil || got != want {

@@ -165,7 +165,7 @@ func (n *Node) compared(e protocol.Compared) {
 	n.world.count.Digests++
 	switch {
 	case e.Same:
-	case !n.Whole(e.Namespace.Name()):
+	case n.world.rots(e.Namespace.Name()):
 		n.checkStore(e)
 	default:
 		n.world.failf("digests", "%s: %s: equal vectors and other contents than a peer", n.name, e.Namespace.Name())

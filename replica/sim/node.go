@@ -87,10 +87,14 @@ func (n *Node) View(namespace string, fn func(crdt.View) error) error {
 	return fn(view{sp.visible, sp.lineage, n.WallMillis()})
 }
 
-// Whole reports whether no node's disk has ever lost anything of a namespace in
-// silence (Rot): only then must what is read be what the history says.
+// Whole reports whether in the end what the node reads of a namespace must be what
+// the history says, and what others read. It need not be if some disk lost
+// something of it in silence (Rot), or if the node may only read, and has more
+// than those who may write: that stays with it.
 func (n *Node) Whole(namespace string) bool {
-	return len(n.world.ledger.of(namespace).rotten) == 0
+	sp, writers := n.space(namespace), n.world.writers(namespace)
+	return !n.world.rots(namespace) && sp != nil &&
+		(!sp.reads() || len(writers) > 0 && sp.visible.past.Expand().Equal(writers[0].visible.past.Expand()))
 }
 
 // Vector returns what the node covers of an open namespace, expanded.

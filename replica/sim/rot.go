@@ -134,7 +134,7 @@ func (w *world) mendRot() {
 	}
 	for _, name := range w.names {
 		l := w.ledger.of(name)
-		if len(l.rotten) == 0 {
+		if !w.rots(name) {
 			continue
 		}
 		w.count.Rotten++
@@ -148,8 +148,11 @@ func (w *world) mendRot() {
 
 // rotten reports whether anything rotted.
 func (w *world) rotten() bool {
-	return slices.ContainsFunc(w.names, func(name string) bool { return len(w.ledger.of(name).rotten) > 0 })
+	return slices.ContainsFunc(w.names, w.rots)
 }
+
+// rots reports whether some node has lost something of a namespace in silence.
+func (w *world) rots(name string) bool { return len(w.ledger.of(name).rotten) > 0 }
 
 // atKey is an event that a node holds.
 type atKey struct {
