@@ -160,11 +160,17 @@ func TestOnlyWholeBackupsAreRestored(t *testing.T) {
 	for _, n := range []int{0, 5, header, header + 4, len(b) / 2, len(b) - 20, len(b) - 1} {
 		check(fmt.Sprintf("the first %d of %d bytes", n, len(b)), b[:n], store.ErrBackup)
 	}
-	for at := 0; at < len(b); at += 37 {
+	step, flipped := 37, 0
+	if *store.EveryBit {
+		step = 1
+	}
+	for at := 0; at < len(b); at += step {
 		bad := bytes.Clone(b)
 		bad[at] ^= 4
 		check(fmt.Sprintf("byte %d flipped", at), bad, store.ErrBackup)
+		flipped++
 	}
+	t.Attr("fault.flipped", fmt.Sprint(flipped))
 	check("something behind it", append(bytes.Clone(b), 0), store.ErrBackup)
 	check("newer", append([]byte("anabranch backup 2\n"), b[header:]...), store.ErrNewerFormat)
 }

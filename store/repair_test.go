@@ -291,6 +291,9 @@ func TestAPowerCutLeavesNoHalfRepair(t *testing.T) {
 			step = 1 + at/5
 		}
 	}
+	cuts := fmt.Sprint(ends["damaged"] + ends["broken off"] + ends["whole"])
+	t.Attr("crash-points", cuts)
+	t.Attr("fault.power-cut", cuts)
 	if ends["damaged"] == 0 || ends["broken off"] == 0 || len(ends) > 2 {
 		t.Errorf("cuts left %v", ends)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -17,7 +18,7 @@ import (
 // whole.
 func TestAPowerCutLeavesNoHalfRestore(t *testing.T) {
 	b := smallBackup(t)
-	whole := 0
+	whole, cuts := 0, 0
 	for at, end, step := int64(1), int64(1<<30), int64(1); at <= end; at += step {
 		for _, keep := range []int{0, 100} {
 			d := newSickDisk()
@@ -33,12 +34,15 @@ func TestAPowerCutLeavesNoHalfRestore(t *testing.T) {
 				end = 0
 				break
 			}
+			cuts++
 			whole += checkRestored(t, left, b)
 		}
 		if testing.Short() {
 			step = 1 + at/20
 		}
 	}
+	t.Attr("crash-points", fmt.Sprint(cuts))
+	t.Attr("fault.power-cut", fmt.Sprint(cuts))
 	if whole == 0 {
 		t.Error("no cut left a whole store: the last fsync is not the last mutation")
 	}

@@ -18,6 +18,9 @@ import (
 
 var everyBit = flag.Bool("every-bit", false, "in the tests of damage, flip each bit of a MANIFEST, not one of each byte")
 
+// EveryBit is for the tests of whole stores.
+var EveryBit = everyBit
+
 // spoil calls try with each way to flip a bit of a file: one of each byte, or
 // all of them.
 func spoil(whole []byte, step int, try func(what string, b []byte)) {
@@ -95,6 +98,11 @@ func currentManifest(t *testing.T, fs vfs.FS) string {
 func TestAFlippedBitOfTheManifestIsNoOlderState(t *testing.T) {
 	closed, heldClosed := damagedStore(t)
 	killed, heldKilled := killedStore(t)
+	flipped, torn := 0, 0
+	defer func() {
+		t.Attr("fault.flipped", fmt.Sprint(flipped))
+		t.Attr("fault.torn", fmt.Sprint(torn))
+	}()
 	for _, tc := range []struct {
 		mem  *vfs.MemFS
 		held map[string]string
@@ -111,8 +119,9 @@ func TestAFlippedBitOfTheManifestIsNoOlderState(t *testing.T) {
 			}
 		}
 		whole := readFile(t, tc.mem, name)
-		spoil(whole, 1, try)
+		spoil(whole, 1, func(what string, b []byte) { flipped++; try(what, b) })
 		for n := range whole {
+			torn++
 			try(fmt.Sprintf("%d bytes", n), whole[:n])
 		}
 		for _, lost := range append(dataFiles(t, tc.mem, "marker.manifest."), name) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // The files of an identity, PEM each:
@@ -23,6 +24,12 @@ import (
 //
 // node.key is written first and never replaced by another key, since it is
 // the node. The rest can be made again.
+//
+// Any 32 bytes are a key. So that a flipped bit makes no other node in silence,
+// a line before the block says what the public key is, which files of the first
+// release do not have:
+//
+//	# public key <hex>
 const (
 	nodeKeyFile      = "node.key"
 	nodeCertFile     = "node.crt"
@@ -30,6 +37,7 @@ const (
 	authorityKeyFile = "authority.key"
 
 	keyBlock  = "PRIVATE KEY"
+	publicKey = "# public key "
 	certBlock = "CERTIFICATE"
 )
 
@@ -169,7 +177,7 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("%w: %s: mode %#o lets others at the private key, want 0600", ErrFile, path, mode)
 	}
-	der, err := readPEM(path, keyBlock)
+	before, der, err := readText(path, keyBlock)
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +189,13 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %s: a key of type %T, want ed25519", ErrFile, path, parsed)
 	}
+	if said, ok := strings.CutPrefix(before, publicKey); ok && said != publicKeyOf(key) {
+		return nil, fmt.Errorf("%w: %s: the key is not the one that the file says it is", ErrFile, path)
+	}
 	return key, nil
 }
+
+func publicKeyOf(key ed25519.PrivateKey) string { return fmt.Sprintf("%x\n", key.Public()) }
 
 // writeKey writes a private key, and never over another one.
 func writeKey(path string, key ed25519.PrivateKey) error {
@@ -200,30 +213,42 @@ func writeKey(path string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, keyBlock, der, 0o600)
+	return writeFileAfter(publicKey+publicKeyOf(key), path, keyBlock, der, 0o600)
 }
 
 // readPEM reads a file that is one PEM block of a kind.
 func readPEM(path, kind string) ([]byte, error) {
+	_, der, err := readText(path, kind)
+	return der, err
+}
+
+// readText is readPEM, with what is before the block.
+func readText(path, kind string) (before string, der []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes))
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != kind || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("%w: %s: want one PEM block %q and nothing else (%d bytes)", ErrFile, path, kind, len(text))
+		return "", nil, fmt.Errorf("%w: %s: want one PEM block %q and nothing else (%d bytes)", ErrFile, path, kind, len(text))
 	}
-	return block.Bytes, nil
+	before, _, _ = strings.Cut(string(text), "-----BEGIN")
+	return before, block.Bytes, nil
 }
 
 // writeFile replaces a file: after a power loss the old or the new one is
 // there, whole.
-func writeFile(path, kind string, der []byte, mode fs.FileMode) (err error) {
+func writeFile(path, kind string, der []byte, mode fs.FileMode) error {
+	return writeFileAfter("", path, kind, der, mode)
+}
+
+// writeFileAfter is writeFile, with a text before the block.
+func writeFileAfter(before, path, kind string, der []byte, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -237,7 +262,8 @@ func writeFile(path, kind string, der []byte, mode fs.FileMode) (err error) {
 			_ = os.Remove(f.Name()) // the first error counts
 		}
 	}()
-	err = errors.Join(f.Chmod(mode), pem.Encode(f, &pem.Block{Type: kind, Bytes: der}), f.Sync(), f.Close())
+	_, err = f.WriteString(before)
+	err = errors.Join(err, f.Chmod(mode), pem.Encode(f, &pem.Block{Type: kind, Bytes: der}), f.Sync(), f.Close())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -87,6 +88,53 @@ func TestFilesOfAnotherIdentityAreKept(t *testing.T) {
 	if contents(t, dir) != before {
 		t.Error("a file was replaced")
 	}
+}
+
+// Whatever bit of a key's file flips, no other key is read: not even where there
+// is no certificate to compare it with. A key of the first release is read.
+func TestADamagedKeyIsNoOtherKey(t *testing.T) {
+	dir := t.TempDir()
+	key, err := transport.LoadOrMakeKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "node.key")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(what string, text []byte) bool {
+		if err := os.WriteFile(path, text, 0); err != nil {
+			t.Fatal(err)
+		}
+		got, err := transport.LoadKey(dir)
+		if err == nil && !got.Equal(key) {
+			t.Errorf("%s: another key is read", what)
+		}
+		if err != nil && (!errors.Is(err, transport.ErrFile) || !strings.Contains(err.Error(), "node.key")) {
+			t.Errorf("%s: %v", what, err)
+		}
+		return err == nil
+	}
+	refused := 0
+	for at := range whole {
+		for bit := range 8 {
+			b := bytes.Clone(whole)
+			b[at] ^= 1 << bit
+			if !read(fmt.Sprintf("bit %d of byte %d", bit, at), b) {
+				refused++
+			}
+		}
+		read(fmt.Sprintf("%d bytes", at), whole[:at])
+	}
+	if refused < 4*len(whole) {
+		t.Errorf("of %d bytes with 8 flips each %d were refused", len(whole), refused)
+	}
+	if !read("without what it says", whole[bytes.IndexByte(whole, '\n')+1:]) {
+		t.Error("a key of the first release is refused")
+	}
+	t.Attr("fault.flipped", fmt.Sprint(8*len(whole)))
+	t.Attr("fault.torn", fmt.Sprint(len(whole)))
 }
 
 func contents(t *testing.T, dir string) (all string) {
