@@ -78,8 +78,13 @@ var suites = []suite{
 		does: "The power is cut at every write of a trace, with nothing, some and all of what was not synced kept; each operation of the " +
 			"disk fails, once and for ever; files are torn, lost, and have bits flipped. What is left is right, or says that it is not.",
 		jobs: []job{{
-			pkg: "./store", run: "Cut|Crash|LosingPower|FailingDisk|FailingOperation|Damage|Damaged|Flipped|Torn|Lost|AheadOfTheLog|FailedFsync|Full",
+			pkg: "./store", run: "Cut|Crash|LosingPower|FailingDisk|FailingOperation|Damage|Damaged|Flipped|Torn|Lost|AheadOfTheLog|FailedFsync|Full|OnlyWholeBackups",
 			flags: []string{"-every-cut", "-every-fault", "-every-bit", "-crash-seed={first}", "-crash-runs={seeds}"},
+		}, {
+			pkg: "./replica", run: "^Test(APowerCutAtAnyWriteTakesNothingThatWasAcknowledged|InitGoesOnAfterAPowerCut|AFileThatIsDamagedIsReportedOrHarmless|ADamagedIdentityIsRefused)$",
+			flags: []string{"-every-cut", "-every-byte", "-crash-seed={first}", "-crash-runs={seeds}"},
+		}, {
+			pkg: "./transport", run: "^TestADamagedKeyIsNoOtherKey$",
 		}},
 	},
 	{
