@@ -201,4 +201,3 @@ func keptBy(t *testing.T, dir string, m Member) (node, cluster bool) {
 	}
 	return id.Node() == m.Node, id.Cluster().ID() == m.Cluster
 }
-

@@ -317,4 +317,3 @@ func (d *damagedFiles) comesBack(disk *vfs.MemFS, what string) {
 	}
 	d.must(f.nodes[0].db.store.Check(context.Background()))
 }
-

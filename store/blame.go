@@ -31,7 +31,7 @@ func blame(fsys vfs.FS, data string, err error) error {
 		if !strings.HasPrefix(name, optionsPrefix) {
 			continue
 		}
-		text, e := readSmall(fsys, fsys.PathJoin(data, name), maxOptionsBytes)
+		text, e := contentsOf(fsys, fsys.PathJoin(data, name), maxOptionsBytes)
 		if e == nil {
 			e = new(pebble.Options).Parse(string(text), nil)
 		}
@@ -45,7 +45,7 @@ func blame(fsys vfs.FS, data string, err error) error {
 	return err
 }
 
-func readSmall(fsys vfs.FS, name string, most int64) ([]byte, error) {
+func contentsOf(fsys vfs.FS, name string, most int64) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
