@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -284,6 +285,9 @@ func (q *simQueue) learn(body []byte) error {
 		return errSimStore
 	}
 	_, recs, err := DecodeWriters(body)
+	if q.madeUp() {
+		return cmp.Or(err, q.node.world.madeUp)
+	}
 	for _, rec := range recs {
 		if err == nil {
 			err = q.sp.learn(rec)
@@ -296,6 +300,9 @@ func (q *simQueue) apply(a *Apply, truth *simTruth) (done bool, err error) {
 	w := q.node.world
 	if q.node.fails("apply", w.applyFails) {
 		return false, errSimStore
+	}
+	if q.madeUp() {
+		return a.Last, w.madeUp
 	}
 	if a.First {
 		q.job, q.decoder, q.entries = a.Job, DeltaDecoder{}, nil
@@ -316,6 +323,12 @@ func (q *simQueue) apply(a *Apply, truth *simTruth) (done bool, err error) {
 		q.entries = append(q.entries, e)
 	}
 	return true, q.merge(a, truth)
+}
+
+// madeUp reports whether what comes on the link is a hostile node's.
+func (q *simQueue) madeUp() bool {
+	l, end := q.node.linkOf(q.link)
+	return q.node.world.hostile != nil && (l == nil || l.nodes[1-end] == q.node.world.hostile)
 }
 
 // merge joins a delta, after checking what the protocol promises about it.

@@ -25,6 +25,8 @@ type simWorld struct {
 	closes    map[Code]int
 	stats     simStats
 	readonly  *simNode
+	hostile   *simNode // what it sends is made up, and has no truth
+	madeUp    error    // what applying or learning that ends with; nil: it succeeds without a trace
 	features  func(*simNode) []Feature
 	class     Class // of all links
 	strict    bool  // no link may be closed for a fault of the peer
