@@ -47,7 +47,8 @@ func newAccount(address string, o Meter, text []byte, now time.Duration, wall ti
 	}
 	a.written = a.used
 	away := max(0, wall.Sub(time.Unix(at, 0)))
-	a.begun = now - min(meterDay, time.Duration(elapsed)*time.Second) - min(meterDay, away)
+	const day = int64(meterDay / time.Second)
+	a.begun = now - time.Duration(max(0, min(elapsed, day)))*time.Second - min(meterDay, away)
 	return a
 }
 

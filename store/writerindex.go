@@ -95,8 +95,9 @@ func (x *indexReader) read(block []byte) error {
 	const idLen = len(crdt.WriterID{})
 	r := crdt.NewReader(block[1:])
 	ids := r.Bytes(indexBlock * idLen)
-	if r.Err() == nil && len(ids) != indexBlock*idLen {
-		r.Fail(fmt.Sprintf("ids of %d bytes, want %d", len(ids), indexBlock*idLen))
+	if len(ids) != indexBlock*idLen {
+		r.Fail(fmt.Sprintf("ids of %d bytes, want %d", len(ids), indexBlock*idLen)) // the first failure counts
+		return r.Done()
 	}
 	for ; len(ids) > 0; ids = ids[idLen:] {
 		w := crdt.Placed{Writer: crdt.WriterID(ids[:idLen])}
