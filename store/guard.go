@@ -17,7 +17,7 @@ import (
 // in a state that kills the process, or by Fatalf; and it repeats a failed
 // flush at once and for ever. So the guard never lets it see such an error:
 //
-//   - The first error of an essential file (WAL, MANIFEST, marker, directory),
+//   - The first error of an essential file (WAL, MANIFEST, marker, OPTIONS, directory),
 //     or one other than ENOSPC of any other file, freezes the disk. From then
 //     on writes and fsyncs of essential files do nothing and succeed, those
 //     that are made live in memory, as do the tables of flushes, and nothing
@@ -52,10 +52,13 @@ func newGuard(inner vfs.FS, f *faults) *guard {
 func (g *guard) Unwrap() vfs.FS { return g.FS }
 
 // essential reports whether a file's writes can neither be repeated
-// elsewhere nor be given up: the log of Pebble and of its versions.
+// elsewhere nor be given up: the log of Pebble and of its versions. So is the
+// OPTIONS file, while it has its first name: pebble.Open writes it late, and
+// fails with it while a goroutine reads the tables that Open has flushed, which
+// then panics.
 func (g *guard) essential(name string) bool {
 	base := g.PathBase(name)
-	return strings.HasSuffix(base, ".log") ||
+	return strings.HasSuffix(base, ".log") || strings.HasSuffix(base, ".dbtmp") ||
 		strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker.")
 }
 
@@ -197,7 +200,14 @@ func (g *guard) RemoveAll(name string) error {
 
 // Rename implements vfs.FS.
 func (g *guard) Rename(old, name string) error {
-	return g.unlessFrozen(func() error { return g.FS.Rename(old, name) })
+	err := g.unlessFrozen(func() error { return g.FS.Rename(old, name) })
+	if err == nil || !g.essential(old) {
+		return err
+	}
+	if !g.faults.frozen.Load() {
+		g.failed("rename", old, true, err)
+	}
+	return nil
 }
 
 // Link implements vfs.FS.

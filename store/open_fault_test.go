@@ -1,0 +1,60 @@
+package store
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// An Open that replays a log flushes it to a table, has a goroutine read that,
+// and writes the OPTIONS file last. Pebble fails with that file, and its
+// goroutine panics then: whole nodes met it in seed 30.
+func TestOpenAfterALostRunSurvivesAFailingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := newSickDisk()
+		e, err := openEngine("db", smallEngine(disk.FS))
+		ok(t, err)
+		ok(t, put(e, "key", "value"))
+		b := e.DB.NewBatch()
+		ok(t, b.DeleteRange([]byte("l"), []byte("m"), nil)) // or the table need not be read
+		ok(t, e.apply(b, true))
+		ok(t, e.wait(b))
+		killed := disk.cut(0).(*vfs.MemFS)
+		ok(t, e.Close())
+		failed := 0
+		for n := int64(1); ; n++ {
+			disk := sickDiskOf(killed.CrashClone(vfs.CrashCloneCfg{}))
+			reached, inOptions := false, false
+			disk.sicken(func(at int64, op errorfs.Op) error {
+				if at != n {
+					return nil
+				}
+				reached, inOptions = true, strings.Contains(op.Path, ".dbtmp") || strings.Contains(op.Path, "OPTIONS-")
+				return syscall.EIO
+			})
+			e, err := openEngine("db", smallEngine(disk.FS))
+			synctest.Wait() // for what Pebble left behind
+			if err == nil {
+				_ = e.Close() // it may have met the fault
+			} else if must(t, err, syscall.EIO); inOptions {
+				failed++
+			}
+			if disk.heal(); !reached {
+				break
+			}
+			e, err = openEngine("db", smallEngine(disk.FS))
+			ok(t, err)
+			if v, err := get(e, "key"); err != nil || v != "value" {
+				t.Fatalf("after operation %d failed: %q, %v", n, v, err)
+			}
+			ok(t, e.Close())
+		}
+		if failed < 4 { // made, written, synced, renamed
+			t.Errorf("%d operations on the OPTIONS file failed", failed)
+		}
+	})
+}
