@@ -25,9 +25,15 @@ func (w *seedWorld) transact(a, _ *seedNode, d *rand.Rand) {
 		}
 	}
 	synctest.Wait()
-	seen := a.namespace(name).Vector()
+	ns, err := a.db.Namespace(name)
+	if err != nil {
+		w.excuse(a, err)
+		return
+	}
+	seen := ns.Vector()
 	var writer crdt.WriterID
-	err := a.namespace(name).UpdateWith(context.Background(), UpdateOptions{Buffered: d.IntN(3) == 0}, func(tx *Tx) error {
+	o := UpdateOptions{Buffered: d.IntN(3) == 0}
+	err = ns.UpdateWith(context.Background(), o, func(tx *Tx) error {
 		writer = tx.Writer()
 		for _, op := range ops {
 			if err := op.applySeed(tx); err != nil {
@@ -36,14 +42,15 @@ func (w *seedWorld) transact(a, _ *seedNode, d *rand.Rand) {
 		}
 		return nil
 	})
-	if err != nil {
-		w.t.Fatalf("a transaction at %v: %v", a, err)
-	}
-	after := a.namespace(name).Vector()
+	w.excuse(a, err)
+	after := ns.Vector()
 	if after[writer] == seen[writer] {
-		return // it had nothing to write
+		return // it had nothing to write, or was refused
 	}
 	dot := crdt.Dot{Writer: writer, Seq: after[writer]}
+	if err == nil && !o.Buffered && a.drive.dead() == nil && !ns.store.Durable().Expand().Covers(dot) {
+		w.t.Fatalf("%v acknowledged %v of %s, which is not on its disk", a, dot, name)
+	}
 	w.histories[name].Record(dot, a.timeOf(name, dot), seen, ops...)
 	w.wire.note("   %s %v: %+v", name, dot, ops)
 	w.check(a)
@@ -80,6 +87,9 @@ func (w *seedWorld) checkAll() {
 // check compares what a node reads of what it holds with what the history
 // says, and looks for what was on its disk.
 func (w *seedWorld) check(m *seedNode) {
+	if m.drive.dead() != nil {
+		return // what it says is heard by nobody
+	}
 	for _, name := range w.plan.Namespaces {
 		ns, err := m.db.Lookup(name)
 		if errors.Is(err, ErrNoNamespace) {
@@ -106,6 +116,8 @@ func (w *seedWorld) check(m *seedNode) {
 		if lost := covers.Behind(m.held[name]); len(lost) > 0 {
 			w.t.Fatalf("%v lost %v of %s, which was on its disk", m, lost, name)
 		}
-		m.held[name] = ns.store.Durable().Expand()
+		if durable := ns.store.Durable().Expand(); m.drive.dead() == nil {
+			m.held[name] = durable
+		}
 	}
 }

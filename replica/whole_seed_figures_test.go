@@ -16,6 +16,7 @@ type seedFigures map[string]int
 var seedNames = map[sim.Kind]string{
 	sim.Act: "operations", sim.Mend: "mends", sim.Urgent: "priorities",
 	sim.Break: "fault.rebind", sim.Tamper: "fault.loss-rate",
+	seedUnruly: "planned.packets", seedRot: "planned.flipped-bit", seedPower: "planned.power-cut", sim.Fail: "planned.disk-error", seedFull: "planned.disk-full",
 }
 
 // add adds what one seed did.
@@ -23,6 +24,9 @@ func (f seedFigures) add(w *seedWorld) {
 	f["seeds"]++
 	f["packets"] += w.wire.packets
 	f["fault.packet-loss"] += w.wire.lost
+	for what, n := range w.wire.faults {
+		f["fault."+what] += n
+	}
 	for k, n := range w.happened {
 		f[cmp.Or(seedNames[k], "fault."+string(k))] += n
 	}

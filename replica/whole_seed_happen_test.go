@@ -25,7 +25,9 @@ var seedHappenings = map[sim.Kind]struct {
 	sim.Cut:     {do: (*seedWorld).cut, down: true},
 	sim.Mend:    {do: (*seedWorld).mend, down: true},
 	sim.Break:   {do: (*seedWorld).rebind},
-	sim.Tamper:  {do: func(_ *seedWorld, a, _ *seedNode, d *rand.Rand) { a.setLoss(chosen(d, 0, 0.05, 0.3)) }, down: true},
+	sim.Tamper:  {do: (*seedWorld).lose, down: true},
+	seedUnruly:  {do: (*seedWorld).disturb, down: true},
+	seedRot:     {do: (*seedWorld).rot},
 	sim.Crash:   {do: (*seedWorld).crash},
 	sim.Clone:   {do: (*seedWorld).clone},
 	sim.Backup:  {do: (*seedWorld).backup},
@@ -34,6 +36,9 @@ var seedHappenings = map[sim.Kind]struct {
 	sim.Clock:   {do: (*seedWorld).setClock},
 	sim.Collect: {do: func(w *seedWorld, _, _ *seedNode, _ *rand.Rand) { w.pass(3 * time.Minute) }, down: true},
 	sim.Urgent:  {do: (*seedWorld).prioritize},
+	sim.Fail:    {do: (*seedWorld).failDisk, down: true},
+	seedPower:   {do: (*seedWorld).cutPower, down: true},
+	seedFull:    {do: (*seedWorld).fillDisk, down: true},
 }
 
 // happen has one thing happen, and checks what a node reads then. What cannot
@@ -82,9 +87,7 @@ func (w *seedWorld) rebind(a, _ *seedNode, d *rand.Rand) {
 	w.moves++
 	w.move(a, fmt.Sprintf("10.9.0.%d:1", w.moves))
 	if d.IntN(2) == 0 {
-		if err := a.db.NetworkChanged(); err != nil {
-			w.t.Fatal(err)
-		}
+		w.excuse(a, a.db.NetworkChanged())
 	}
 }
 
@@ -98,10 +101,23 @@ func (w *seedWorld) move(m *seedNode, to string) {
 	w.part()
 }
 
-// setLoss sets the share of the node's packets that get lost.
-func (m *seedNode) setLoss(share float64) {
-	m.loss = share
-	m.port.setLoss(share)
+// lose sets the share of a node's packets that get lost.
+func (w *seedWorld) lose(a, _ *seedNode, d *rand.Rand) {
+	f := a.fate
+	f.lost = chosen(d, 0, 0.05, 0.3)
+	a.setFate(f)
+}
+
+// disturb sets what else happens to them.
+func (w *seedWorld) disturb(a, _ *seedNode, d *rand.Rand) {
+	a.setFate(fates{
+		lost: a.fate.lost, doubled: chosen(d, 0, 0.1, 0.5), late: chosen(d, 0, 0.1, 0.5), replayed: chosen(d, 0, 0.1, 0.5),
+	})
+}
+
+func (m *seedNode) setFate(f fates) {
+	m.fate = f
+	m.port.setFate(f)
 }
 
 // crash ends a process in one of three ways, and it starts again later.
@@ -115,33 +131,6 @@ func (w *seedWorld) crash(a, _ *seedNode, d *rand.Rand) {
 		w.kill(a, 100)
 	}
 	w.startLater(a, d)
-}
-
-// kill ends a node with that share, 0 or 100, of what it has not synced kept.
-// No word of it gets out.
-func (w *seedWorld) kill(m *seedNode, percent int) {
-	m.port.setLoss(1)
-	left := m.image(percent)
-	w.stop(m)
-	m.disk = left
-}
-
-// image returns what would be on the disk if the power went now.
-func (m *seedNode) image(percent int) *vfs.MemFS {
-	return m.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(0, 0))})
-}
-
-func (w *seedWorld) stop(m *seedNode) {
-	db := m.db
-	m.db = nil
-	if err := db.Close(); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *seedWorld) startLater(m *seedNode, d *rand.Rand) {
-	m.back = time.Now().Add(chosen(d, 0, 0, 10*time.Second, 3*time.Minute))
-	w.until(time.Now())
 }
 
 // maxSeedNodes bounds how many copies there are.
@@ -165,14 +154,15 @@ func (w *seedWorld) clone(a, _ *seedNode, d *rand.Rand) {
 func (w *seedWorld) backup(a, _ *seedNode, _ *rand.Rand) {
 	var b bytes.Buffer
 	if err := a.db.Backup(context.Background(), &b); err != nil {
-		w.t.Fatal(err)
+		w.excuse(a, err)
+		return
 	}
 	a.backup = b.Bytes()
 }
 
 // restore puts a backup in the place of a disk, which is lost.
 func (w *seedWorld) restore(a, _ *seedNode, d *rand.Rand) {
-	if a.backup == nil {
+	if a.backup == nil || w.repairing() {
 		return
 	}
 	w.kill(a, 0)
@@ -189,12 +179,16 @@ func (w *seedWorld) restore(a, _ *seedNode, d *rand.Rand) {
 // drop drops a namespace, or opens one that was dropped.
 func (w *seedWorld) drop(a, _ *seedNode, d *rand.Rand) {
 	name := chosen(d, w.plan.Namespaces...)
-	if _, err := a.db.Lookup(name); errors.Is(err, ErrNoNamespace) {
-		a.namespace(name)
+	if w.repairing() {
 		return
 	}
-	a.dropped(name)
-	delete(a.held, name)
+	if _, err := a.db.Lookup(name); errors.Is(err, ErrNoNamespace) {
+		_, err = a.db.Namespace(name)
+		w.excuse(a, err)
+		return
+	}
+	delete(a.held, name) // an error does not say that it is still there
+	w.excuse(a, a.db.Drop(name))
 }
 
 // setClock makes a node's clock wrong, or right.
@@ -205,7 +199,5 @@ func (w *seedWorld) setClock(a, _ *seedNode, d *rand.Rand) {
 
 func (w *seedWorld) prioritize(a, _ *seedNode, d *rand.Rand) {
 	err := a.db.SetPriority(chosen(d, w.plan.Namespaces...), chosen(d, PriorityBulk, PriorityNormal, PriorityUrgent))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.excuse(a, err)
 }

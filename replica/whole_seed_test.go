@@ -32,12 +32,22 @@ var (
 )
 
 // seedFaults are the kinds of things that can happen to whole nodes, beside
-// what their users do. Break is another address for a node, and Tamper another
-// rate at which its packets get lost.
+// what their users do. Break is another address for a node, Tamper another rate
+// at which its packets get lost, and Fail an error of its disk. Of each kind, half
+// of the seeds have none.
 var seedFaults = []sim.Kind{
 	sim.Cut, sim.Mend, sim.Break, sim.Tamper, sim.Crash, sim.Clone, sim.Backup,
-	sim.Restore, sim.Drop, sim.Clock, sim.Collect, sim.Urgent,
+	sim.Restore, sim.Drop, sim.Clock, sim.Collect, sim.Urgent, sim.Fail, seedPower, seedFull,
+	seedUnruly, seedRot,
 }
+
+// Kinds that package sim does not have.
+const (
+	seedPower  sim.Kind = "power"  // A loses power at an operation of its disk
+	seedFull   sim.Kind = "full"   // A's disk is full, or not any more
+	seedUnruly sim.Kind = "unruly" // packets of A come twice, late, and again
+	seedRot    sim.Kind = "rot"    // a bit of A's disk is flipped while A does not run
+)
 
 // maxSeedFailures is how many seeds may fail before the test stops.
 const maxSeedFailures = 3

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"hash"
@@ -23,11 +24,22 @@ type packetLog struct {
 	lines   []string      // of now
 	hash    hash.Hash
 	packets int
-	lost    int    // of them, to a rate of loss
-	final   []byte // a hash of all that counts, in the end
+	lost    int            // of them, to a rate of loss
+	faults  map[string]int // how many took place, of those that chance brings about later than a plan
+	final   []byte         // a hash of all that counts, in the end
 }
 
-func newPacketLog(tell func(string)) *packetLog { return &packetLog{tell: tell, hash: sha256.New()} }
+func newPacketLog(tell func(string)) *packetLog {
+	return &packetLog{tell: tell, hash: sha256.New(), faults: map[string]int{}}
+}
+
+// fault takes note of a fault that takes place.
+func (w *packetLog) fault(what string, where any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults[what]++
+	w.add("   %s at %v", what, where)
+}
 
 // note takes note of something that happens now.
 func (w *packetLog) note(format string, args ...any) {
@@ -70,41 +82,88 @@ type port struct {
 	net.PacketConn
 	wire *packetLog
 	seed uint64
-	loss float64 // of what it sends, and all once the power is off; guarded by the wire's mutex
+	fate fates      // guarded by the wire's mutex, as what follows
+	sent [][]byte   // the last packets
+	to   []net.Addr // whom they were for
 }
+
+// fates are the shares of what a node sends that something happens to.
+type fates struct {
+	lost     float64 // all once the power is off
+	doubled  float64
+	late     float64 // by up to maxLate, so that others overtake it
+	replayed float64 // a packet of before is sent once more
+}
+
+const (
+	maxLate = 300 * time.Millisecond // some round trips
+	maxSent = 64                     // packets to replay: of some seconds
+)
 
 // WriteTo implements net.PacketConn.
 func (p *port) WriteTo(b []byte, to net.Addr) (int, error) {
-	if p.loses(b, to) {
-		return len(b), nil
+	copies, late, old, oldTo := p.decide(b, to)
+	for range copies {
+		if late > 0 {
+			b := bytes.Clone(b)
+			time.AfterFunc(late, func() { _, _ = p.PacketConn.WriteTo(b, to) })
+		} else if n, err := p.PacketConn.WriteTo(b, to); err != nil {
+			return n, err
+		}
 	}
-	return p.PacketConn.WriteTo(b, to)
+	if old != nil {
+		return p.PacketConn.WriteTo(old, oldTo)
+	}
+	return len(b), nil
 }
 
-func (p *port) loses(b []byte, to net.Addr) bool {
+// decide decides what becomes of a packet, and which of before is sent after it.
+func (p *port) decide(b []byte, to net.Addr) (copies int, late time.Duration, old []byte, oldTo net.Addr) {
 	from := p.LocalAddr()
-	p.wire.mu.Lock()
-	defer p.wire.mu.Unlock()
-	p.wire.packets++
-	p.wire.add("%s to %s: %d bytes, %08x", from, to, len(b), crc32.ChecksumIEEE(b))
-	lost := p.loss > 0 && p.chance(to) < p.loss
-	if lost {
-		p.wire.lost++
+	w := p.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.packets++
+	w.add("%s to %s: %d bytes, %08x", from, to, len(b), crc32.ChecksumIEEE(b))
+	if p.fate == (fates{}) {
+		return 1, 0, nil, nil
 	}
-	return lost
+	chance := p.chance(to)
+	if p.fate.lost > 0 && chance.Float64() < p.fate.lost {
+		w.lost++
+		return 0, 0, nil, nil
+	}
+	if copies = 1; chance.Float64() < p.fate.doubled {
+		w.faults["packet-duplicate"]++
+		copies = 2
+	}
+	if chance.Float64() < p.fate.late {
+		w.faults["packet-reorder"]++
+		late = time.Duration(1 + chance.Int64N(int64(maxLate)))
+	}
+	if chance.Float64() < p.fate.replayed && len(p.sent) > 0 {
+		w.faults["packet-replay"]++
+		i := chance.IntN(len(p.sent))
+		old, oldTo = p.sent[i], p.to[i]
+	}
+	if len(p.sent) == maxSent {
+		p.sent, p.to = p.sent[1:], p.to[1:]
+	}
+	p.sent, p.to = append(p.sent, bytes.Clone(b)), append(p.to, to)
+	return copies, late, old, oldTo
 }
 
 // chance is of the instant and of whom a packet is for: what is sent to one in
 // one instant arrives or gets lost together.
-func (p *port) chance(to net.Addr) float64 {
+func (p *port) chance(to net.Addr) *rand.Rand {
 	h := fnv.New64a()
 	fmt.Fprint(h, p.LocalAddr(), to)
-	return rand.New(rand.NewPCG(p.seed^h.Sum64(), uint64(p.wire.now))).Float64()
+	return rand.New(rand.NewPCG(p.seed^h.Sum64(), uint64(p.wire.now)))
 }
 
-// setLoss sets the share of packets that get lost.
-func (p *port) setLoss(share float64) {
+// setFate sets what happens to packets.
+func (p *port) setFate(f fates) {
 	p.wire.mu.Lock()
 	defer p.wire.mu.Unlock()
-	p.loss = share
+	p.fate = f
 }

@@ -26,20 +26,27 @@ type seedWorld struct {
 	cuts      map[[2]*seedNode]bool
 	moves     int // new addresses so far
 	happened  map[sim.Kind]int
+	outage    chan struct{} // holds a token if a node may have lost power
 	histories map[string]*crdttest.History[wholeOp]
 }
 
 // seedNode is one of its nodes, and what happened to it.
 type seedNode struct {
 	*wholeNode
-	number int
-	home   string // its first address, which the others know
-	clock  offsetClock
-	port   *port
-	loss   float64
-	backup []byte
-	back   time.Time              // when it starts again, if it does not run
-	held   map[string]crdt.Vector // what was on its disk, by namespace
+	number   int
+	home     string    // its first address, which the others know
+	drive    *seedDisk // of this run, or the last
+	clock    offsetClock
+	port     *port
+	fate     fates
+	backup   []byte
+	rotten   bool                   // a bit of its disk is flipped, and it is not mended yet
+	careless bool                   // what its disk is: seedDisk
+	armed    []diskFault            // what its disk meets from the next start on
+	room     diskRoom               // what its disk has
+	roomy    time.Time              // when it has room again
+	back     time.Time              // when it starts again, if it does not run
+	held     map[string]crdt.Vector // what was on its disk, by namespace
 }
 
 func (m *seedNode) String() string { return fmt.Sprintf("node %d", m.number) }
@@ -71,6 +78,7 @@ func (w *seedWorld) live() {
 	<-time.After(toThisAge + time.Duration(w.plan.Seed%1e9)) // a steady runtime draws from the instant
 	w.wire.began = time.Now()
 	d := w.draw(0)
+	w.outage = make(chan struct{}, 1)
 	w.wholeFleet = &wholeFleet{t: w.verdict, net: simnet.New(simnet.Options{
 		Seed:    w.plan.Seed,
 		Latency: chosen(d, time.Millisecond, 10*time.Millisecond, 80*time.Millisecond),
@@ -117,7 +125,7 @@ func (w *seedWorld) populate(d *rand.Rand) {
 // add adds a node, which is to be opened.
 func (w *seedWorld) add(n *wholeNode) *seedNode {
 	m := &seedNode{wholeNode: n, number: len(w.members), held: map[string]crdt.Vector{}}
-	m.home = packetAddress(m.number)
+	m.home, m.careless = packetAddress(m.number), w.draw(uint64(m.number)).IntN(2) == 0
 	n.fleet, n.address = w.wholeFleet, m.home
 	n.options.Now = m.clock.now
 	n.listen = func() (transport.Network, error) { return w.listen(m) }
@@ -131,7 +139,7 @@ func (w *seedWorld) listen(m *seedNode) (transport.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.port = &port{PacketConn: socket, wire: w.wire, loss: m.loss, seed: w.plan.Seed}
+	m.port = &port{PacketConn: socket, wire: w.wire, fate: m.fate, seed: w.plan.Seed}
 	return transport.Listen(m.identity, transport.Options{
 		Conn: m.port, KeepAlive: defaultKeepAlive, Now: m.clock.now, IgnoreExpiry: true,
 		Doubts: func() {
@@ -142,17 +150,28 @@ func (w *seedWorld) listen(m *seedNode) (transport.Network, error) {
 	})
 }
 
-// until lets time pass until then, and nodes start whose time has come.
+// until lets time pass until then, and has nodes start whose time has come.
 func (w *seedWorld) until(then time.Time) {
-	if wait := time.Until(then); wait > 0 {
-		w.pass(wait)
-	}
+	w.pass(time.Until(then))
 	for _, m := range w.members {
-		if m.db == nil && !time.Now().Before(m.back) {
-			w.start(m)
-		}
+		w.tend(m)
 	}
 	synctest.Wait()
+}
+
+// pass lets time pass, and ends nodes at once that lose power.
+func (w *seedWorld) pass(d time.Duration) {
+	for end := time.Now().Add(d); ; {
+		select {
+		case <-w.outage:
+			for _, m := range w.members {
+				w.bury(m)
+			}
+		case <-time.After(time.Until(end)):
+			synctest.Wait()
+			return
+		}
+	}
 }
 
 // apart is what passes between what is done to one node and to the next, so that
@@ -162,7 +181,10 @@ const apart = 1_370_117 * time.Nanosecond
 
 func (w *seedWorld) start(m *seedNode) {
 	w.wire.note("-- %v starts", m)
-	m.open()
+	w.mount(m)
+	if err := m.tryOpen(); err != nil {
+		w.failedToStart(m, err)
+	}
 	w.pass(apart)
 }
 
@@ -172,9 +194,8 @@ func (w *seedWorld) heal() {
 	clear(w.cuts)
 	for _, m := range w.members {
 		m.clock.set(0)
-		if m.setLoss(0); m.db == nil {
-			w.start(m)
-		}
+		m.setFate(fates{})
+		w.healDisk(m)
 		w.move(m, m.home)
 	}
 	for _, m := range w.members {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -92,6 +93,13 @@ func (f *wholeFleet) close() {
 
 func (n *wholeNode) open() {
 	n.fleet.t.Helper()
+	if err := n.tryOpen(); err != nil {
+		n.fleet.t.Fatal(err)
+	}
+}
+
+// tryOpen opens the node, or returns why that cannot be.
+func (n *wholeNode) tryOpen() error {
 	listen := n.listen
 	if listen == nil {
 		listen = func() (transport.Network, error) {
@@ -100,7 +108,7 @@ func (n *wholeNode) open() {
 	}
 	endpoint, err := listen()
 	if err != nil {
-		n.fleet.t.Fatal(err)
+		return err
 	}
 	o := n.options
 	o.FS, o.Identity, o.Network = n.disk, n.identity, endpoint
@@ -108,8 +116,9 @@ func (n *wholeNode) open() {
 		o.FS = n.fs
 	}
 	if n.db, err = Open("db", o); err != nil {
-		n.fleet.t.Fatal(err)
+		return errors.Join(err, endpoint.Close())
 	}
+	return nil
 }
 
 // restart closes the node and opens it again.
