@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,7 @@ func TestOracleAgreesOnRandomHistories(t *testing.T) {
 			explain(t, *oracleSeed+i, rules{}, err)
 		}
 	}
+	t.Attr("histories", strconv.Itoa(n))
 }
 
 // explain plays a history that failed again, and prints what happened in it.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,7 @@ func TestWholeNodesAgreeWithTheOracle(t *testing.T) {
 	if testing.Short() {
 		fleets = min(fleets, 20)
 	}
+	t.Cleanup(func() { t.Attr("histories", strconv.Itoa(fleets*wholeNamespaces)) }) // once all are over
 	for i := range uint64(fleets) {
 		seed := *wholeFirst + i
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

@@ -184,6 +184,18 @@ func TestFuzzTargetsAreFound(t *testing.T) {
 	}
 }
 
+func TestOnlyAnInputFailsATarget(t *testing.T) {
+	for output, want := range map[string]bool{
+		"--- FAIL: FuzzOne (10.02s)\n    context deadline exceeded\n":                                             true,
+		"--- FAIL: FuzzOne\n    context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzOne/1f": false,
+		"--- FAIL: FuzzOne\n    read twice\n    Failing input written to testdata/fuzz/FuzzOne/1f":                false,
+	} {
+		if got := endedLate(failure{output: output}); got != want {
+			t.Errorf("%q: %v, want %v", output, got, want)
+		}
+	}
+}
+
 // Each job names tests that are there.
 func TestEachJobHasTests(t *testing.T) {
 	for _, s := range suites {

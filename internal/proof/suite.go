@@ -88,6 +88,15 @@ var suites = []suite{
 		}},
 	},
 	{
+		name: "oracle", title: "Histories against an oracle", figure: "histories", unit: "histories", seeds: 100_000,
+		does: "Random histories of the types, and some of whole nodes, compared with what an oracle computes that knows of no vector, " +
+			"dot, record or join.",
+		jobs: []job{
+			{pkg: "./crdt", run: "^TestOracleAgreesOnRandomHistories$", flags: []string{"-histories={seeds}", "-seed={first}"}},
+			{pkg: "./replica", run: "^TestWholeNodesAgreeWithTheOracle$", flags: []string{"-whole.histories=2000", "-whole.first={first}"}},
+		},
+	},
+	{
 		name: "planted", title: "Planted mistakes", figure: "mistakes-found", unit: "found", of: "mistakes-planted",
 		does: "Mistakes of the past, made once more, one at a time: a change of the source that breaks one rule. A test must fail for each.",
 		jobs: []job{{pkg: "./internal/planted", run: "^TestEachMistakeIsFound$", flags: []string{"-planted"}}},
