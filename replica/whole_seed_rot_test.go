@@ -133,7 +133,7 @@ func (w *seedWorld) repair(a *seedNode) {
 
 // flipBit flips a bit of any file of a store that has one, and returns which.
 func flipBit(disk *vfs.MemFS, d *rand.Rand) string {
-	files := slices.DeleteFunc(filesBelow(disk, "db"), func(name string) bool { return len(contentOf(disk, name)) == 0 })
+	files := slices.DeleteFunc(diskFiles(disk, "db"), func(name string) bool { return len(contentOf(disk, name)) == 0 })
 	name := chosen(d, files...)
 	b := contentOf(disk, name)
 	b[d.IntN(len(b))] ^= 1 << d.IntN(8)
@@ -155,8 +155,8 @@ func flipBit(disk *vfs.MemFS, d *rand.Rand) string {
 	return name
 }
 
-// filesBelow returns the names of all files in a folder and below it, ordered.
-func filesBelow(disk *vfs.MemFS, dir string) (all []string) {
+// diskFiles returns the names of all files in a folder and below it, ordered.
+func diskFiles(disk *vfs.MemFS, dir string) (all []string) {
 	names, err := disk.List(dir)
 	if err != nil {
 		panic(err)
@@ -165,7 +165,7 @@ func filesBelow(disk *vfs.MemFS, dir string) (all []string) {
 	for _, name := range names {
 		name = path.Join(dir, name)
 		if info, err := disk.Stat(name); err == nil && info.IsDir() {
-			all = append(all, filesBelow(disk, name)...)
+			all = append(all, diskFiles(disk, name)...)
 		} else {
 			all = append(all, name)
 		}
