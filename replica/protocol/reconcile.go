@@ -51,6 +51,9 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 	switch {
 	case s == nil || !s.met():
 		return err
+	case s.outdated():
+		s.wanted = true // once that has ended there is another offer
+		return nil
 	case s.answering != nil:
 		return faultf(CodeProtocol, "a compare before the answer to the last one")
 	case c.run != 0 && c.run < s.source && c.run != s.heal.serves:
@@ -70,6 +73,11 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 	})
 	return nil
 }
+
+// outdated reports whether a compare is being answered that the peer asked for
+// before it dropped the namespace, or changed its priority, and announced it anew.
+// Nobody waits for that answer, and there is one at a time.
+func (s *session) outdated() bool { return s.answering != nil && s.answering.cancelled }
 
 // reconciling returns the session that a message names, if the feature was
 // agreed on.
@@ -108,6 +116,9 @@ func (m *Machine) servedCompare(ev Served) {
 	s := j.s
 	s.answering = nil
 	if ev.Err == nil {
+		if j.cancelled {
+			m.tend(s)
+		}
 		return
 	}
 	if code, bad := hostile(ev.Err); bad {

@@ -96,6 +96,10 @@ func (m *Machine) end(s *session) {
 	m.cancelBuild(s)
 	m.cancelReceive(s)
 	m.cancelCompare(s)
+	if j := s.answering; j != nil { // no Served is due once the link is gone
+		s.answering = nil
+		m.endJob(j.id)
+	}
 	if sp := s.space; sp != nil {
 		m.endOffer(s)
 		m.endHealOffer(s)

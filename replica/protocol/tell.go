@@ -42,7 +42,7 @@ func (m *Machine) tend(s *session) {
 		m.endOffer(s)
 	}
 	switch due := s.wanted || s.live && s.lacksOurs() && m.mayPush(s); {
-	case due && s.learning == 0:
+	case due && s.learning == 0 && !s.outdated():
 		m.build(s)
 	case !due && !s.link.queued[s.space.priority.lane()]:
 		m.tellMore(s)
