@@ -205,9 +205,10 @@ type offer struct {
 	summary  *protocol.Summary
 }
 
-// serve answers a compare.
+// serve answers a compare, at once, or after all of a long snapshot was read.
 func (n *Node) serve(e protocol.Serve) {
-	n.post(func() {
+	d := n.job("serving")
+	n.after(int64(d.IntN(pick(&d, 3, 3, 3000))), func() {
 		at := n.endOf(e.Link)
 		if at == nil {
 			return

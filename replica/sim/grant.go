@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -18,7 +19,7 @@ type grant uint8
 const (
 	whole    grant = iota // it reads, writes and subscribes
 	readOnly              // its credential grants to read
-	none                  // its credential grants nothing
+	none                  // its credential grants nothing; it has one of that name
 	apart                 // it might, and does not subscribe
 )
 
@@ -36,8 +37,10 @@ func (w *world) drawGrants(n *Node) {
 	}
 }
 
-// holds reports whether the node is to hold a namespace.
+// holds reports whether the node is to hold what others have of a namespace, and
+// opens whether it opens one of that name.
 func (n *Node) holds(name string) bool { return n.grants[name] == whole || n.grants[name] == readOnly }
+func (n *Node) opens(name string) bool { return n.grants[name] != apart }
 
 // credential is what a node's credential grants, as others see it.
 type credential struct{ *Node }
@@ -49,10 +52,36 @@ func (c credential) MayWrite(name string) bool {
 
 // grantsOf returns what peers are told of a node's credential.
 func (w *world) grantsOf(n *Node) protocol.Grants {
-	if w.plan.Partial == 0 {
+	if n.grants == nil {
 		return nil
 	}
 	return credential{n}
+}
+
+// withdraw has a node, and what was copied of it, come back with a credential that
+// grants to read a namespace only, if another may still write it. What it wrote
+// and nobody has stays with it.
+func (w *world) withdraw(a, _ *Node, d *Draw) {
+	name := w.names[d.IntN(len(w.names))]
+	others := slices.ContainsFunc(w.nodes, func(n *Node) bool { return n.id != a.id && !w.out(n) && n.grants[name] == whole })
+	if !others || a.grants[name] != whole {
+		return
+	}
+	for _, n := range w.nodes {
+		if n.id != a.id {
+			continue
+		}
+		n.grants = maps.Clone(n.grants)
+		if n.grants == nil {
+			n.grants = map[string]grant{}
+		}
+		n.grants[name] = readOnly
+		for _, e := range slices.Clone(n.ends) {
+			e.linkDown()
+			e.far.linkDown() // links begin with the credential of then
+		}
+	}
+	w.ledger.forgive(name)
 }
 
 // mayWrite wants of a machine that it takes nothing from who may not write, and
@@ -72,7 +101,7 @@ func (n *Node) mayRead(to *end, name string) {
 // holders returns the members that hold a namespace.
 func (w *world) holders(name string) (all []*space) {
 	for _, n := range w.nodes {
-		if sp := n.space(name); sp != nil && !w.out(n) {
+		if sp := n.space(name); sp != nil && n.holds(name) && !w.out(n) {
 			all = append(all, sp)
 		}
 	}
@@ -85,8 +114,8 @@ func (w *world) writers(name string) []*space {
 	return slices.DeleteFunc(w.holders(name), func(sp *space) bool { return sp.reads() })
 }
 
-// reads reports whether the node may only read the namespace.
-func (sp *space) reads() bool { return sp.node.grants[sp.name] == readOnly }
+// reads reports whether the node may not write the namespace.
+func (sp *space) reads() bool { return sp.node.grants[sp.name] != whole }
 
 // connectAll has every node dial every other, or be dialed by it: where some do
 // not pass on what others have, a tree of them does not connect.
@@ -100,9 +129,9 @@ func (w *world) connectAll() {
 	}
 }
 
-// someReads reports whether one end of a link may only read a namespace: then
-// what it has more than the other is not taken from it.
+// someReads reports whether one end of a link may not write a namespace: then what
+// it has more than the other is not taken from it.
 func (w *world) someReads(n *Node, peer crdt.NodeID, name string) bool {
 	i := slices.IndexFunc(w.nodes, func(o *Node) bool { return o.id == peer })
-	return n.grants[name] == readOnly || w.nodes[i].grants[name] == readOnly
+	return n.grants[name] != whole || w.nodes[i].grants[name] != whole
 }

@@ -50,6 +50,7 @@ var happenings = map[Kind]struct {
 	Resume:  {do: (*world).resume},
 	Revoke:  {do: (*world).revoke, down: true},
 	Rot:     {do: (*world).rot},
+	Grant:   {do: (*world).withdraw, down: true},
 }
 
 // act has the App do something.

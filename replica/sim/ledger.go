@@ -84,7 +84,7 @@ func (l *ledger) forgive(name string) {
 	s := l.of(name)
 	s.acked = crdt.Vector{}
 	for _, n := range l.world.members() {
-		if im, found := n.diskOf(name); found && n.grants[name] != readOnly {
+		if im, found := n.diskOf(name); found && n.grants[name] == whole {
 			s.acked.Join(im.vector)
 		}
 	}

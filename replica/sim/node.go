@@ -70,7 +70,7 @@ func (n *Node) Update(namespace string, fn func(crdt.Tx) error) (Commit, error) 
 	if sp == nil {
 		return Commit{}, errNoNamespace
 	}
-	if n.grants[namespace] == readOnly {
+	if sp.reads() {
 		return Commit{}, ErrReadOnly
 	}
 	c, err := sp.update(fn)
@@ -211,7 +211,7 @@ func (n *Node) stop(d *Draw) {
 
 // open opens a namespace that is not there.
 func (n *Node) open(name string) {
-	if n.space(name) != nil || !n.holds(name) {
+	if n.space(name) != nil || !n.opens(name) {
 		return
 	}
 	sp := n.load(name, image{})

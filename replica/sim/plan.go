@@ -28,18 +28,20 @@ const (
 	Resume  Kind = "resume"  // A goes on from what it was at its backup, with the writers of then
 	Revoke  Kind = "revoke"  // A's credential is revoked, and B is the first to hear of it
 	Rot     Kind = "rot"     // A's disk loses records, and says nothing
+	Grant   Kind = "grant"   // A's credential grants from now on to read a namespace only
 )
 
 // Faults are all kinds but Act.
 var Faults = []Kind{
 	Cut, Mute, Mend, Break, Twice, Tamper, Crash, Clone, Backup, Restore, Drop, Clock, Collect, Slow, Fail, Urgent,
-	Meter, Resume, Revoke, Rot,
+	Meter, Resume, Revoke, Rot, Grant,
 }
 
 // rare are the faults that are on in one seed of rareOneIn, not in half of them:
 // after them less can be asked of a run. A revoked node drops out of what is
-// compared, and what rot has touched is not what the history says.
-var rare = []Kind{Revoke, Rot}
+// compared, what rot has touched is not what the history says, and what a reader
+// alone has stays with it.
+var rare = []Kind{Revoke, Rot, Grant}
 
 const rareOneIn = 8
 
@@ -71,7 +73,11 @@ type Plan struct {
 	Happenings []Happening
 }
 
-// maxActs and maxGap bound a plan's happenings, and what time is between two.
+// calm are the kinds after which no link ends and nothing fails. In a tenth of the
+// seeds there are no others: then more can be asked of a run.
+var calm = []Kind{Backup, Clock, Collect, Urgent}
+
+// maxActs bounds a plan's happenings.
 const maxActs = 120
 
 // NewPlan draws a plan from a seed. Of the faults given a half that is drawn
@@ -96,6 +102,14 @@ func NewPlan(seed uint64, faults []Kind) *Plan {
 			kinds = append(kinds, k)
 		}
 	}
+	switch r := seldom.IntN(10); {
+	case r == 0:
+		kinds = slices.DeleteFunc(kinds, func(k Kind) bool { return !slices.Contains(calm, k) })
+	case r < 3 && len(kinds) > 2: // two of them, and so both often
+		first := seldom.IntN(len(kinds))
+		second := (first + 1 + seldom.IntN(len(kinds)-1)) % len(kinds)
+		kinds = []Kind{kinds[first], kinds[second]}
+	}
 	count := 5 + d.IntN(maxActs/4)
 	if d.In(50) {
 		count += maxActs // what takes a long story to go wrong
@@ -119,6 +133,13 @@ func (p *Plan) without(from, to int) *Plan {
 	q := *p
 	q.Happenings = slices.Delete(slices.Clone(p.Happenings), from, to)
 	return &q
+}
+
+// isCalm reports whether nothing happens that ends a link, or fails.
+func (p *Plan) isCalm() bool {
+	return p.Partial == 0 && !slices.ContainsFunc(p.Happenings, func(h Happening) bool {
+		return h.Kind != Act && !slices.Contains(calm, h.Kind)
+	})
 }
 
 // has reports whether something of a kind happens.

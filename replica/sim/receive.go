@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -117,6 +118,9 @@ func (q *queue) take(a *protocol.Apply, fails bool) {
 	done, err := q.apply(a, fails)
 	switch sp := q.space; {
 	case err != nil:
+		if errors.Is(err, crdt.ErrUnknownWriter) && !q.node.world.plan.has(Fail) && !q.node.world.plan.has(Drop) {
+			q.node.world.failf("writers", "%s: %s: a delta is ahead of the records of its writers: %v", q.node.name, sp.name, err)
+		}
 		q.chain.Fail(*a)
 		q.job, q.entries = 0, nil
 		q.post(protocol.Applied{Job: a.Job, Durable: sp.durable.past, Err: err})

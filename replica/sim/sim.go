@@ -31,7 +31,8 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("seed %d, after %d ms: %s: %s", f.Seed, f.At, f.Check, f.Text)
 }
 
-// Run runs a plan. The error is a *Failure. If trace is not nil it is called
+// Run runs a plan. The error is a *Failure, also where something panics,
+// unless it is traced: then the stack is to be seen. If trace is not nil it is called
 // with a line for all that happens.
 func Run(p *Plan, app App, trace func(string)) (count Count, err error) {
 	w := newWorld(p, app, trace)
@@ -41,8 +42,11 @@ func Run(p *Plan, app App, trace func(string)) (count Count, err error) {
 		case *Failure:
 			w.count.Hash = uint64(w.hash)
 			count, err = w.count, r
-		default:
-			panic(fmt.Sprintf("seed %d: %v", p.Seed, r))
+		default: // a bug, in what is tested or in the App
+			if trace != nil {
+				panic(fmt.Sprintf("seed %d: %v", p.Seed, r))
+			}
+			count, err = w.count, &Failure{Seed: p.Seed, At: w.schedule.now, Check: "panic", Text: fmt.Sprint(r), Plan: p}
 		}
 	}()
 	w.run()
