@@ -15,6 +15,7 @@ type figures map[string]int64
 // Names that mean something here; all others are only summed and shown.
 const (
 	seedsFigure      = "seeds"
+	operationsFigure = "operations"
 	violationsFigure = "violations"
 	executionsFigure = "executions"
 	faultPrefix      = "fault." // and the kind

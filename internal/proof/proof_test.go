@@ -142,7 +142,7 @@ func TestALedgerAddsUpOverCommits(t *testing.T) {
 	}
 	table := l.table()
 	for _, want := range []string{
-		"| `bbbbbbb`, 2026-01-02 | 1,000 seeds | 2,000 seeds | 10,000,000 (0.0%) | **0** | 1 |",
+		"| `bbbbbbb`, 2026-01-02 | 1,000 seeds | 2,000 seeds | 10,000,000 (0.0%) |  | 5 | **0** | 1 |",
 		"| 8 of 9 found | 8 of 9 found |",
 		"| fault | a |",
 		"| cut | 5 |",

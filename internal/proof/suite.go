@@ -61,7 +61,7 @@ var suites = []suite{
 		},
 	},
 	{
-		name: "c", title: "Tier C: daemons and hosts", figure: "operations", unit: "operations",
+		name: "c", title: "Tier C: daemons and hosts", figure: operationsFigure, unit: "operations",
 		does: "The built binary: daemons on loopback that are killed under load, on disks that fill up and with wrong clocks, and on " +
 			"hosts of network namespaces with loss and delay.",
 		jobs: []job{

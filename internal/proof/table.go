@@ -14,13 +14,14 @@ func (l ledger) table() string {
 	b.WriteString(`# Proof
 
 What the suites tried, and what came of it. This page is written by
-` + "`go run ./internal/proof run`" + `, which runs them, enters each run in
-[the ledger](` + ledgerFile + `) with its commit, and sums it up here. A suite
-that is drawn from seeds goes on where the ledger ends: totals are of different
-seeds. "Last" is the commit that a suite ran on last, "all" is every commit.
+` + "`go run ./internal/proof run`" + `, which runs them, enters each run in [the
+ledger](` + ledgerFile + `) with its commit, and sums it up here. A
+suite that is drawn from seeds goes on where the ledger ends: totals are of
+different seeds. "Then" is at the commit that a suite ran on last, "in all" over
+all commits.
 
-| suite | last commit | | all commits | goal | violations, last | all |
-|---|---|---:|---:|---:|---:|---:|
+| suite | last commit | tried then | in all | goal | operations | faults injected | violations then | in all |
+|---|---|---:|---:|---:|---:|---:|---:|---:|
 `)
 	for _, s := range suites {
 		b.WriteString(l.of(s.name).summary(&s))
@@ -34,13 +35,28 @@ seeds. "Last" is the commit that a suite ran on last, "all" is every commit.
 
 // summary is a suite's row of the first table. The ledger is the suite's.
 func (l ledger) summary(s *suite) string {
+	name := "[" + s.title + "](#" + anchor(s) + ")"
 	if len(l) == 0 {
-		return row("["+s.title+"](#"+anchor(s)+")", "never run", "", "", goal(s, 0), "", "")
+		return row(name, "never run", "", "", goal(s, 0), "", "", "", "")
 	}
 	end, last, all := l[len(l)-1], l.latest().sum(), l.sum()
-	return row("["+s.title+"](#"+anchor(s)+")", fmt.Sprintf("`%.7s`, %s", end.Commit, end.Date),
-		tried(s, last), tried(s, all), goal(s, all[s.figure]),
+	injected := int64(0)
+	for figure, n := range all {
+		if strings.HasPrefix(figure, faultPrefix) {
+			injected += n
+		}
+	}
+	return row(name, fmt.Sprintf("`%.7s`, %s", end.Commit, end.Date),
+		tried(s, last), tried(s, all), goal(s, all[s.figure]), some(all[operationsFigure]), some(injected),
 		"**"+grouped(last[violationsFigure])+"**", grouped(all[violationsFigure]))
+}
+
+// some is a number of what not every suite has.
+func some(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return grouped(n)
 }
 
 // tried says how much a suite tried, in words.
@@ -91,11 +107,7 @@ func (l ledger) faults(b *strings.Builder) {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		cells := []string{spaced(kind)}
 		for _, name := range with {
-			cell := ""
-			if n := kinds[kind][name]; n > 0 {
-				cell = grouped(n)
-			}
-			cells = append(cells, cell)
+			cells = append(cells, some(kinds[kind][name]))
 		}
 		b.WriteString(row(cells...))
 	}
