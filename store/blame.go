@@ -20,7 +20,8 @@ const (
 
 // blame names the file for which Pebble did not open, where Pebble does not: an
 // operator is to know what to look at.
-func blame(fsys vfs.FS, data string, err error) error {
+func blame(o *pebble.Options, data string, err error) error {
+	fsys := o.FS
 	names, listErr := fsys.List(data)
 	if listErr != nil || !errors.Is(err, ErrDamaged) {
 		return err
@@ -33,7 +34,7 @@ func blame(fsys vfs.FS, data string, err error) error {
 		}
 		text, e := contentsOf(fsys, fsys.PathJoin(data, name), maxOptionsBytes)
 		if e == nil {
-			e = new(pebble.Options).Parse(string(text), nil)
+			e = o.CheckCompatibility(data, string(text))
 		}
 		if e != nil {
 			return fmt.Errorf("%s: %w", fsys.PathJoin(data, name), err)
