@@ -13,6 +13,7 @@ import (
 // ones that have not become a link yet, which anybody can open.
 type admission struct {
 	maxOpen, maxYoung int
+	penalties         *penalties
 
 	mu      sync.Mutex
 	open    int // connections
@@ -22,7 +23,7 @@ type admission struct {
 }
 
 func newAdmission(maxOpen, maxYoung int) *admission {
-	return &admission{maxOpen: maxOpen, maxYoung: maxYoung}
+	return &admission{maxOpen: maxOpen, maxYoung: maxYoung, penalties: newPenalties()}
 }
 
 // Admission counts the connections that others opened.
@@ -35,14 +36,20 @@ type Admission struct {
 	// Refused counts those for which there was no room. Who was refused comes
 	// again.
 	Refused uint64
+	// KeptOut counts those of members that broke a rule or came too often, and
+	// of whoever comes from the same address.
+	KeptOut uint64
 }
 
 // Admission returns how many connections others opened.
 func (q *QUIC) Admission() Admission {
 	a := q.admission
+	a.penalties.mu.Lock()
+	kept := a.penalties.kept
+	a.penalties.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return Admission{Open: a.open, Handshakes: a.young, MostHandshakes: a.most, Refused: a.refused}
+	return Admission{Open: a.open, Handshakes: a.young, MostHandshakes: a.most, Refused: a.refused, KeptOut: kept}
 }
 
 var errNoRoom = errors.New("no room for another connection")
@@ -59,7 +66,10 @@ type ticketKey struct{}
 // admit takes in a connection at its first packet, or refuses it. It runs as
 // Transport.ConnContext; ctx ends with the connection, or with the handshake
 // if that fails.
-func (a *admission) admit(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+func (a *admission) admit(ctx context.Context, from *quic.ClientInfo) (context.Context, error) {
+	if from != nil && !a.penalties.knock(from.RemoteAddr) {
+		return nil, errNoRoom
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.open >= a.maxOpen || a.young >= a.maxYoung {

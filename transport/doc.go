@@ -58,11 +58,39 @@
 //
 //	sysctl -w net.core.rmem_max=7500000 net.core.wmem_max=7500000
 //
+// # Why links are closed
+//
+// A peer hears the code and the words; so does whoever reads the log, and, of a
+// peer that this node dials, the status. A violation is what only a faulty or
+// hostile member does.
+//
+//	what the peer did                       code                      violation
+//	a stream that is no frames, or ends     CodeProtocol              yes
+//	a preface of another protocol           CodeProtocol              yes
+//	a message that is malformed, repeated,
+//	  out of order, or not agreed on        CodeProtocol              yes
+//	more than replica/protocol bounds       CodeProtocol              yes
+//	a writer record or certificate that is
+//	  forged, or a second record            CodeForged                yes
+//	16 deltas refused in a row              CodeRefusals              yes
+//	no preface or Hello in time             CodeTimeout               no
+//	is of another cluster or version        CodeCluster, CodeVersion  no
+//	was revoked                             CodeRevoked               no
+//	comes too often, or there is no room    CodeBusy                  no
+//	has a newer link, or too many           CodeDuplicate             no
+//	is this very process                    CodeSelf                  no
+//	was removed by the operator             CodeRemoved               no
+//
+// What a member may not write is refused, delta by delta, and its link stays:
+// it may read. More frames than one member may say are read later (pace.go).
+// After a violation a member gets no link for a while (penalty.go).
+//
 // # Bounds
 //
 // limits.go has every one, with its reason. A stranger costs a place among the
-// handshakes for at most 10 seconds; a member costs at most 4 links, each with
-// the window of [Options].WindowBytes and one frame.
+// handshakes for at most 10 seconds; a member costs at most 16 links, 4 of them
+// of one process, each with the window of [Options].WindowBytes and one frame,
+// a handshake a second, and the reading of 4,000 frames a second.
 //
 // # What it does not do
 //

@@ -38,6 +38,10 @@ func (q *QUIC) greet(conn *quic.Conn) {
 	ctx, cancel := context.WithTimeout(q.context, prefaceTimeout)
 	defer cancel()
 	l, err := q.answer(ctx, conn)
+	if code, reason, kept := keptCode(err); kept {
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(code), reason)
+		return
+	}
 	if err != nil {
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(codeOf(err)), "")
 		return
@@ -52,12 +56,20 @@ func (q *QUIC) greet(conn *quic.Conn) {
 
 // answer waits for the dialer's preface and sends ours.
 func (q *QUIC) answer(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
+	peer, err := q.verifier.verify(conn.ConnectionState().TLS)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.penalties().enter(peer.Node, conn.RemoteAddr()); err != nil {
+		return nil, err
+	}
 	stream, err := conn.AcceptStream(ctx)
 	if err != nil {
 		return nil, err
 	}
 	in, err := q.hear(ctx, stream)
 	if err != nil {
+		q.penalties().broke(peer.Node, conn.RemoteAddr(), codeOf(err))
 		return nil, err
 	}
 	l, err := q.newLink(conn, stream, in, false)
@@ -108,7 +120,7 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, in Instance, dialed
 	}
 	l := &quicLink{
 		network: q, conn: conn, stream: stream, peer: peer, instance: in, dialed: dialed,
-		sending: make(chan struct{}, 1),
+		sending: make(chan struct{}, 1), pace: q.penalties().pace(peer.Node),
 	}
 	if dialed {
 		l.dialedAt = conn.RemoteAddr()

@@ -83,6 +83,35 @@ const (
 	// device may be linked at a time. Of a larger fleet with one image the
 	// oldest link goes, and so its devices take turns.
 	maxLinksPerNode = 16
+	// memberBurst and memberInterval bound how often one identity gets a link
+	// from us: twice its links at once, when all copies of a device come back,
+	// and then one a second, which is some 5 ms of processor time.
+	memberBurst    = 2 * maxLinksPerNode
+	memberInterval = time.Second
+	// firstPenalty is how long who broke a rule gets no link. It doubles each
+	// time, since only people mend that, up to lastPenalty, within which a
+	// mended node is met again.
+	firstPenalty = time.Second
+	lastPenalty  = 10 * time.Minute
+	// hostMemory is for how long few connections come from where somebody was
+	// refused, at least: an attack that pauses has not ended. hostBurst and
+	// hostInterval are how many: two handshakes a second are a hundredth of a
+	// processor.
+	hostMemory   = time.Minute
+	hostBurst    = 4
+	hostInterval = time.Second / 2
+	// maxPenalties bounds the addresses that are remembered for that, and from
+	// how many members on those are forgotten of whom nothing is held.
+	maxPenalties = 1024
+	// framesPerSecond is how many frames one member may say in a second, on all
+	// of its links: small ones cost some 6 microseconds each. What syncs is
+	// joined to larger frames where it is read later. frameBurst is what may
+	// come at once beside that: of a vector, of many namespaces. paceWait is the
+	// least pause then, for which a timer is worth its while.
+	framesPerSecond = 4000
+	frameBurst      = 8000
+	paceWait        = 5 * time.Millisecond
+
 	// defaultMaxHandshakes bounds connections that are not authenticated yet, at 50
 	// KiB each. From half of it on, new ones have to prove their address
 	// first, which costs them a round trip and us nothing.

@@ -118,6 +118,8 @@ func (q *QUIC) config(streams int64) *quic.Config {
 	}
 }
 
+func (q *QUIC) penalties() *penalties { return q.admission.penalties }
+
 // Addr implements Network.
 func (q *QUIC) Addr() string { return q.transport.Conn.LocalAddr().String() }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/quic-go/quic-go"
 )
@@ -27,6 +28,7 @@ type quicLink struct {
 	reading interrupter
 	stall   stallWatch
 	doubt   doubt
+	pace    *pace // of the peer, on all of its links
 
 	framesSent, framesReceived atomic.Uint64
 }
@@ -115,6 +117,9 @@ func (l *quicLink) Receive(ctx context.Context) ([]byte, error) {
 	switch {
 	case err == nil:
 		l.framesReceived.Add(1)
+		if wait := l.pace.read(time.Now()); wait > 0 {
+			l.rest(ctx, wait)
+		}
 		return frame, nil
 	case err == ctx.Err():
 		return nil, err
@@ -126,6 +131,9 @@ func (l *quicLink) Receive(ctx context.Context) ([]byte, error) {
 func (l *quicLink) Close(code Code, reason string) error {
 	if len(reason) > maxReasonBytes {
 		reason = strings.ToValidUTF8(reason[:maxReasonBytes], "")
+	}
+	if l.conn.Context().Err() == nil { // it is this end that closes
+		l.network.penalties().broke(l.peer.Node, l.far(), code)
 	}
 	return l.conn.CloseWithError(quic.ApplicationErrorCode(code), reason)
 }

@@ -15,6 +15,7 @@ var decoderName = regexp.MustCompile(`^(?i:decode|parse|read|split|unmarshal)`)
 var unfuzzed = map[string]string{
 	"examples/inference readMachine": "it reads a view, by lenses that are fuzzed in crdt",
 	"internal/house parse":           "it reads this tree with go/parser",
+	"internal/planted":               "it reads the mistakes in this tree",
 	"internal/proof":                 "it reads what go test prints, and the ledger in this tree",
 	"transport/simnet ReadFrom":      "it hands out a packet as it came",
 }

@@ -71,7 +71,7 @@ var plan = []room{
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
 	{dir: "internal/fuzz"},
 	{dir: "internal/house", tests: []string{scripts}},
-	{dir: "internal/planted", libs: []string{scripts}, tests: []string{"internal/fuzz"}},
+	{dir: "internal/planted", libs: []string{scripts}},
 	{dir: "internal/proof", libs: []string{"github.com/spf13/cobra"}},
 	{dir: "internal/steady"},
 }

@@ -106,7 +106,8 @@
 //     twice, as a copy of a device does, is two: links are told apart by node
 //     and Instance, which the transport says.
 //
-// A message that breaks a rule or a bound (limits.go) closes the link.
+// A message that breaks a rule or a bound (limits.go) closes the link, with a
+// Code; package transport lists those that travel.
 //
 // # Why the join context is exact
 //

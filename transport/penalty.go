@@ -1,0 +1,198 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/anabranch-db/anabranch/crdt"
+)
+
+// penalties keep members away that break the rules, or that come too often. A
+// handshake takes milliseconds of processor time, and who is there is known
+// only after it. So each identity has as many links as a bucket has tokens;
+// one whose link was closed for a violation is refused for a time that doubles
+// with each; and where such a one came from, connections are refused at their
+// first packet but for a few a second. Whoever else comes from there shares
+// those few for as long.
+type penalties struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	members map[crdt.NodeID]*member
+	hosts   map[netip.Prefix]*host
+	kept    uint64 // how many links and connections were refused
+}
+
+// member is what is held against an identity.
+type member struct {
+	links   tokens
+	strikes int       // violations in a row
+	until   time.Time // when the last one is paid for
+	forget  time.Time // when it is forgotten
+	code    Code      // of the last one
+	frames  pace
+}
+
+// host is where a member came from that was refused.
+type host struct {
+	links  tokens
+	forget time.Time
+}
+
+func newPenalties() *penalties {
+	return &penalties{now: time.Now, members: map[crdt.NodeID]*member{}, hosts: map[netip.Prefix]*host{}}
+}
+
+// violations are the codes of links that are closed for what the peer did.
+var violations = []Code{CodeProtocol, CodeForged, CodeRefusals}
+
+// broke says that a link with a node was closed with a code by this end.
+func (p *penalties) broke(node crdt.NodeID, from net.Addr, code Code) {
+	violation := false
+	for _, v := range violations {
+		violation = violation || code == v
+	}
+	if !violation {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	m := p.member(node, now)
+	if now.After(m.forget) {
+		m.strikes = 0
+	}
+	pause := min(firstPenalty<<min(m.strikes, 30), lastPenalty)
+	m.strikes++
+	m.code, m.until, m.forget = code, now.Add(pause), now.Add(2*pause+hostMemory)
+	p.accuse(from, now)
+}
+
+// errKept says why a member gets no link now.
+type errKept struct {
+	code  Code
+	after time.Duration
+}
+
+func (e *errKept) Error() string {
+	if e.code == CodeBusy {
+		return busyReason(e.after)
+	}
+	return "kept out for " + e.after.String() + " after a violation"
+}
+
+func (e *errKept) Is(target error) bool { return target == ErrBusy && e.code == CodeBusy }
+
+// enter returns nil if a member may have one more link now. A link that this
+// node dialed is not asked about.
+func (p *penalties) enter(node crdt.NodeID, from net.Addr) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	m := p.member(node, now)
+	kept := &errKept{code: m.code, after: m.until.Sub(now)}
+	if kept.after <= 0 {
+		if m.links.take(now, memberBurst, memberInterval) {
+			return nil
+		}
+		kept = &errKept{CodeBusy, memberInterval}
+	}
+	p.kept++
+	p.accuse(from, now)
+	return kept
+}
+
+// accuse has connections from an address be few for a while.
+func (p *penalties) accuse(from net.Addr, now time.Time) {
+	at := prefixOf(from)
+	h := p.hosts[at]
+	if h == nil {
+		if len(p.hosts) >= maxPenalties {
+			forgetBefore(p.hosts, func(h *host) bool { return now.After(h.forget) })
+		}
+		if len(p.hosts) >= maxPenalties {
+			return
+		}
+		h = &host{}
+		p.hosts[at] = h
+	}
+	h.forget = now.Add(hostMemory)
+}
+
+// knock reports whether a connection from an address may begin.
+func (p *penalties) knock(from net.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.hosts) == 0 {
+		return true
+	}
+	h, now := p.hosts[prefixOf(from)], p.now()
+	if h == nil || now.After(h.forget) || h.links.take(now, hostBurst, hostInterval) {
+		return true
+	}
+	p.kept++
+	return false
+}
+
+// pace returns the pace of a member's frames, on all of its links.
+func (p *penalties) pace(node crdt.NodeID) *pace {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return &p.member(node, p.now()).frames
+}
+
+// member returns what is held against a node. p.mu is held.
+func (p *penalties) member(node crdt.NodeID, now time.Time) *member {
+	m := p.members[node]
+	if m == nil {
+		if len(p.members) >= maxPenalties {
+			forgetBefore(p.members, func(m *member) bool {
+				return now.After(m.forget) && m.links.full(now, memberInterval)
+			})
+		}
+		m = &member{}
+		p.members[node] = m
+	}
+	return m
+}
+
+func forgetBefore[K comparable, V any](m map[K]V, old func(V) bool) {
+	for k, v := range m {
+		if old(v) {
+			delete(m, k)
+		}
+	}
+}
+
+// tokens is a token bucket, full when it is new.
+type tokens struct {
+	spent float64
+	at    time.Time // when that was so
+}
+
+// take takes a token, and reports whether there was one.
+func (b *tokens) take(now time.Time, burst int, interval time.Duration) bool {
+	b.spent = max(0, b.spent-now.Sub(b.at).Seconds()/interval.Seconds())
+	b.at = now
+	if b.spent+1 > float64(burst) {
+		return false
+	}
+	b.spent++
+	return true
+}
+
+func (b *tokens) full(now time.Time, interval time.Duration) bool {
+	return b.spent <= now.Sub(b.at).Seconds()/interval.Seconds()
+}
+
+// keptCode returns the code of an error of enter, and the words beside it.
+func keptCode(err error) (Code, string, bool) {
+	kept, ok := errors.AsType[*errKept](err)
+	if !ok {
+		return 0, "", false
+	}
+	return kept.code, kept.Error(), true
+}
