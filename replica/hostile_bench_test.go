@@ -267,7 +267,7 @@ func (a *attacker) greeted(ctx context.Context) transport.Link {
 	return l
 }
 
-// numbered returns a message of numbers as frame seq.
+// numberedFrame returns a message as frame seq of a link.
 func numberedFrame(seq uint64, code uint64, fields ...[]byte) []byte {
 	b := crdt.AppendUint(crdt.AppendArray(crdt.AppendUint(nil, seq), 1+len(fields)), code)
 	for _, f := range fields {
@@ -309,24 +309,23 @@ func (a *attacker) listen(ctx context.Context) {
 
 // chatter says what the rules allow, and does nothing for anybody.
 func (a *attacker) chatter(ctx context.Context) {
-	l := a.greeted(ctx)
-	if l == nil {
-		a.acts.Add(1)
-		return
-	}
-	defer l.Close(transport.CodeNone, "")
-	go a.drain(ctx, l)
 	have := crdt.AppendVector(nil, crdt.Vector{})
-	for seq := uint64(2); ctx.Err() == nil; seq++ {
-		a.acts.Add(1)
-		if err := l.Send(ctx, numberedFrame(seq, 5, crdt.AppendUint(nil, 1), have)); err != nil {
-			return
-		}
-	}
+	a.talk(ctx, func(_ uint64, say func(code uint64, fields ...[]byte) error) error {
+		return say(5, crdt.AppendUint(nil, 1), have)
+	})
 }
 
 // resync forgets all, again and again, and asks for it.
 func (a *attacker) resync(ctx context.Context) {
+	empty := crdt.AppendVector(nil, crdt.Vector{})
+	a.talk(ctx, func(act uint64, say func(code uint64, fields ...[]byte) error) error {
+		n := crdt.AppendUint(nil, act)
+		return errors.Join(say(4, n, n, empty), say(7, n), say(3, n), say(2, crdt.AppendString(nil, "edge")))
+	})
+}
+
+// talk does something on a link until that ends, and throws away what comes.
+func (a *attacker) talk(ctx context.Context, do func(act uint64, say func(code uint64, fields ...[]byte) error) error) {
 	l := a.greeted(ctx)
 	if l == nil {
 		a.acts.Add(1)
@@ -334,15 +333,14 @@ func (a *attacker) resync(ctx context.Context) {
 	}
 	defer l.Close(transport.CodeNone, "")
 	go a.drain(ctx, l)
-	empty, seq := crdt.AppendVector(nil, crdt.Vector{}), uint64(1)
+	seq := uint64(1)
 	say := func(code uint64, fields ...[]byte) error {
 		seq++
 		return l.Send(ctx, numberedFrame(seq, code, fields...))
 	}
-	for number := uint64(1); ctx.Err() == nil; number++ {
+	for act := uint64(1); ctx.Err() == nil; act++ {
 		a.acts.Add(1)
-		n := crdt.AppendUint(nil, number)
-		if err := errors.Join(say(4, n, crdt.AppendUint(nil, number), empty), say(7, n), say(3, n), say(2, crdt.AppendString(nil, "edge"))); err != nil {
+		if err := do(act, say); err != nil {
 			return
 		}
 	}
