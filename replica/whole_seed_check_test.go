@@ -111,7 +111,7 @@ func (w *seedWorld) check(m *seedNode) {
 			w.t.Fatalf("read %s at %v: %v", name, m, err)
 		}
 		if want := seedExpected(w.histories[name].CoveredBy(covers), now); got != want {
-			w.t.Fatalf("%v, %s reads\n  %s\nthe history says\n  %s", m, name, got, want)
+			w.t.Fatalf("%v, %s reads\n  %s\nthe history says\n  %s\nof %v", m, name, got, want, covers)
 		}
 		if lost := covers.Behind(m.held[name]); len(lost) > 0 {
 			w.t.Fatalf("%v lost %v of %s, which was on its disk", m, lost, name)

@@ -71,11 +71,11 @@ func (d *seedDisk) setRoom(r diskRoom) {
 	d.room, d.tellFull = r, r != roomy
 }
 
-// disarm has nothing more happen.
+// disarm has nothing more happen, and what did end.
 func (d *seedDisk) disarm() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.armed, d.room = nil, roomy
+	d.armed, d.broken, d.room = nil, false, roomy
 }
 
 // dead returns what a power cut left, or nil.

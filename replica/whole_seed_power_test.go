@@ -95,7 +95,7 @@ func (w *seedWorld) mount(m *seedNode) {
 // failedToStart has a node that does not start try it later.
 func (w *seedWorld) failedToStart(m *seedNode, err error) {
 	m.db = nil
-	if m.rotten && errors.Is(err, ErrDamaged) {
+	if m.rotten != nil && errors.Is(err, ErrDamaged) {
 		w.wire.note("   %v: %v", m, err)
 		w.repair(m)
 		w.start(m)
@@ -118,7 +118,7 @@ func (w *seedWorld) excuse(m *seedNode, err error) {
 	switch {
 	case err == nil, m.drive.dead() != nil:
 	case m.drive.hurt() && errors.Is(err, ErrHalted):
-	case m.rotten && errors.Is(err, ErrDamaged):
+	case m.rotten != nil && errors.Is(err, ErrDamaged):
 	case m.drive.crowded() && errors.Is(err, ErrDiskFull):
 	default:
 		w.t.Fatalf("%v: %v", m, err)

@@ -37,12 +37,12 @@ func (w *seedWorld) rot(a, _ *seedNode, d *rand.Rand) {
 	}
 	w.stop(a)
 	if left := a.drive.dead(); left == nil && w.coveredElsewhere(a, all) {
-		a.rotten = true
+		a.rotten = all
 		w.wire.fault("flipped-bit", flipBit(a.disk, d))
 	}
 	a.armed = nil
 	w.start(a)
-	if a.rotten {
+	if a.rotten != nil {
 		w.inspect(a)
 	}
 }
@@ -51,25 +51,28 @@ func (w *seedWorld) rot(a, _ *seedNode, d *rand.Rand) {
 // others must keep that meanwhile.
 func (w *seedWorld) repairing() bool {
 	for _, m := range w.members {
-		if m.rotten && m.db != nil && !m.halted() && !m.pending(w.plan.Namespaces) {
-			m.rotten = false
+		if m.rotten != nil && m.db != nil && !m.halted() && m.has(m.rotten) {
+			m.rotten = nil
 		}
-		if m.rotten {
+		if m.rotten != nil {
 			return true
 		}
 	}
 	return false
 }
 
-func (m *seedNode) pending(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
+// has reports whether a node has all of that again.
+func (m *seedNode) has(all map[string]crdt.Vector) bool {
+	for name, v := range all {
 		ns, err := m.db.Lookup(name)
-		if err != nil {
+		if err != nil || len(ns.store.Durable().Expand().Behind(v)) > 0 {
 			return false
 		}
-		waits, err := ns.store.Pending()
-		return waits || err != nil
-	})
+		if waits, err := ns.store.Pending(); waits || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // coveredElsewhere reports whether all is on the disks of others.
@@ -108,7 +111,6 @@ func (w *seedWorld) inspect(a *seedNode) {
 	}
 	err := a.db.store.Check(context.Background())
 	if err == nil {
-		a.rotten = false
 		return
 	}
 	if !errors.Is(err, ErrDamaged) {

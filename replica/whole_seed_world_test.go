@@ -40,7 +40,7 @@ type seedNode struct {
 	port     *port
 	fate     fates
 	backup   []byte
-	rotten   bool                   // a bit of its disk is flipped, and it is not mended yet
+	rotten   map[string]crdt.Vector // what it had when a bit of its disk was flipped, until it has it again
 	careless bool                   // what its disk is: seedDisk
 	armed    []diskFault            // what its disk meets from the next start on
 	room     diskRoom               // what its disk has
