@@ -298,6 +298,9 @@ func (w *crashWorld) converge() {
 		want := w.lines[incarnation].head()
 		w.ok(want.differs(ns))
 		w.ok(w.store.Check(context.Background()))
+		if n := w.store.Staged(w.t); n > 0 {
+			w.t.Fatalf("with everything merged %d keys are staged", n)
+		}
 		for _, p := range w.peers {
 			other := w.peerNamespace(p, name)
 			if !other.Vector().Equal(ns.Vector()) {

@@ -89,7 +89,7 @@ func (in *Incoming) FinishReading(to crdt.Vector) (Applied, error) {
 }
 
 // Staged returns how many keys are staged.
-func (s *Store) Staged(t testing.TB) (n int) {
+func (s *Store) Staged(t tb) (n int) {
 	it, err := s.engine.DB.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceStage}, UpperBound: []byte{spaceStage + 1}})
 	if err != nil {
 		t.Fatal(err)

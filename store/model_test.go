@@ -216,6 +216,9 @@ func (w *world) converge(t *rapid.T) {
 		if err := s.Check(context.Background()); err != nil {
 			t.Fatalf("store %d: %v", n, err)
 		}
+		if n := s.Staged(t); n > 0 {
+			t.Fatalf("with everything merged %d keys are staged", n)
+		}
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-func TestCounter(t *testing.T) {
-	counter := crdt.NewCounter("c")
-	Run(t, Lens[op]{
+func TestCounter(t *testing.T) { Run(t, counterAt("c")) }
+
+func counterAt(path ...string) Lens[op] {
+	counter := crdt.NewCounter(path...)
+	return Lens[op]{
 		Name: "counter", Op: ops(write, reset, wipe),
 		Apply: func(tx crdt.Tx, o op) error {
 			_, missing := counter.Get(tx)
@@ -27,7 +29,7 @@ func TestCounter(t *testing.T) {
 		Model: func(h History[op]) string {
 			return counted(h, is(write), func(o op) int64 { return o.n }, is(reset, wipe), is(wipe))
 		},
-	})
+	}
 }
 
 // counted is the model of a counter: the sum of all increments that nobody who

@@ -70,9 +70,11 @@ func latestOf[Op any](live History[Op]) *Step[Op] {
 	return w
 }
 
-func TestRegister(t *testing.T) {
-	reg := crdt.NewRegister[int64]("r")
-	Run(t, Lens[op]{
+func TestRegister(t *testing.T) { Run(t, registerAt("r")) }
+
+func registerAt(path ...string) Lens[op] {
+	reg := crdt.NewRegister[int64](path...)
+	return Lens[op]{
 		Name: "register", Op: ops(write, wipe),
 		Apply: func(tx crdt.Tx, o op) error {
 			if o.verb == write {
@@ -102,12 +104,14 @@ func TestRegister(t *testing.T) {
 			}
 			return "missing"
 		},
-	})
+	}
 }
 
-func TestMultiValue(t *testing.T) {
-	reg := crdt.NewMultiValue[int64]("v")
-	Run(t, Lens[op]{
+func TestMultiValue(t *testing.T) { Run(t, multiValueAt("v")) }
+
+func multiValueAt(path ...string) Lens[op] {
+	reg := crdt.NewMultiValue[int64](path...)
+	return Lens[op]{
 		Name: "multi-value register", Op: ops(write, wipe),
 		Apply: func(tx crdt.Tx, o op) error {
 			if o.verb == write {
@@ -135,64 +139,68 @@ func TestMultiValue(t *testing.T) {
 			}
 			return fmt.Sprint(values)
 		},
-	})
+	}
 }
 
 func TestFlags(t *testing.T) {
 	for _, policy := range []crdt.FlagPolicy{crdt.EnableWins, crdt.DisableWins} {
-		flag := crdt.NewFlag(policy, "f")
-		t.Run(policy.String(), func(t *testing.T) {
-			Run(t, Lens[op]{
-				Name: "flag, " + policy.String(), Op: ops(write, remove, wipe),
-				Apply: func(tx crdt.Tx, o op) error {
-					switch o.verb {
-					case write:
-						return flag.Enable(tx)
-					case remove:
-						return flag.Disable(tx)
-					}
-					_, missing := flag.Enabled(tx)
-					found, err := flag.Delete(tx)
-					return agree(found, err, missing == nil)
-				},
-				Observe: func(v crdt.View) (string, error) { return show(flag.Enabled(v)) },
-				Model: func(h History[op]) string {
-					ons, offs := h.Latest(is(write), anything), h.Latest(is(remove), anything)
-					switch {
-					case len(ons)+len(offs) == 0:
-						return "missing"
-					case policy == crdt.EnableWins:
-						return fmt.Sprint(len(ons) > 0)
-					}
-					return fmt.Sprint(len(offs) == 0)
-				},
-			})
-		})
+		t.Run(policy.String(), func(t *testing.T) { Run(t, flagAt(policy, "f")) })
+	}
+}
+
+func flagAt(policy crdt.FlagPolicy, path ...string) Lens[op] {
+	flag := crdt.NewFlag(policy, path...)
+	return Lens[op]{
+		Name: "flag, " + policy.String(), Op: ops(write, remove, wipe),
+		Apply: func(tx crdt.Tx, o op) error {
+			switch o.verb {
+			case write:
+				return flag.Enable(tx)
+			case remove:
+				return flag.Disable(tx)
+			}
+			_, missing := flag.Enabled(tx)
+			found, err := flag.Delete(tx)
+			return agree(found, err, missing == nil)
+		},
+		Observe: func(v crdt.View) (string, error) { return show(flag.Enabled(v)) },
+		Model: func(h History[op]) string {
+			ons, offs := h.Latest(is(write), anything), h.Latest(is(remove), anything)
+			switch {
+			case len(ons)+len(offs) == 0:
+				return "missing"
+			case policy == crdt.EnableWins:
+				return fmt.Sprint(len(ons) > 0)
+			}
+			return fmt.Sprint(len(offs) == 0)
+		},
 	}
 }
 
 func TestSets(t *testing.T) {
 	for _, policy := range []crdt.SetPolicy{crdt.AddWins, crdt.RemoveWins} {
-		set := crdt.NewSet[int64](policy, "s")
-		t.Run(policy.String(), func(t *testing.T) {
-			Run(t, Lens[op]{
-				Name: "set, " + policy.String(), Op: ops(write, remove, wipe),
-				Apply: func(tx crdt.Tx, o op) error {
-					switch o.verb {
-					case write:
-						return set.Add(tx, o.n)
-					case remove:
-						in, err := set.Contains(tx, o.n)
-						found, err2 := set.Remove(tx, o.n)
-						return agree(found, errors.Join(err, err2), in)
-					}
-					_, err := set.Delete(tx)
-					return err
-				},
-				Observe: func(v crdt.View) (string, error) { return show(set.List(v)) },
-				Model:   func(h History[op]) string { return fmt.Sprint(elements(h, policy)) },
-			})
-		})
+		t.Run(policy.String(), func(t *testing.T) { Run(t, setAt(policy, "s")) })
+	}
+}
+
+func setAt(policy crdt.SetPolicy, path ...string) Lens[op] {
+	set := crdt.NewSet[int64](policy, path...)
+	return Lens[op]{
+		Name: "set, " + policy.String(), Op: ops(write, remove, wipe),
+		Apply: func(tx crdt.Tx, o op) error {
+			switch o.verb {
+			case write:
+				return set.Add(tx, o.n)
+			case remove:
+				in, err := set.Contains(tx, o.n)
+				found, err2 := set.Remove(tx, o.n)
+				return agree(found, errors.Join(err, err2), in)
+			}
+			_, err := set.Delete(tx)
+			return err
+		},
+		Observe: func(v crdt.View) (string, error) { return show(set.List(v)) },
+		Model:   func(h History[op]) string { return fmt.Sprint(elements(h, policy)) },
 	}
 }
 
@@ -213,28 +221,34 @@ func elements(h History[op], policy crdt.SetPolicy) []int64 {
 }
 
 func TestExtrema(t *testing.T) {
-	for name, x := range map[string]crdt.Extremum[int64]{"max": crdt.NewMax[int64]("x"), "min": crdt.NewMin[int64]("x")} {
-		better := func(a, b int64) bool { return a > b == (name == "max") && a != b }
-		t.Run(name, func(t *testing.T) {
-			Run(t, Lens[op]{
-				Name: name, Op: ops(write, wipe),
-				Apply: func(tx crdt.Tx, o op) error {
-					if o.verb == write {
-						return x.Set(tx, o.n)
-					}
-					_, missing := x.Get(tx)
-					found, err := x.Delete(tx)
-					return agree(found, err, missing == nil)
-				},
-				Observe: func(v crdt.View) (string, error) { return show(x.Get(v)) },
-				Model: func(h History[op]) string {
-					if n, ok := extreme(h, better); ok {
-						return fmt.Sprint(n)
-					}
-					return "missing"
-				},
-			})
-		})
+	for _, name := range []string{"max", "min"} {
+		t.Run(name, func(t *testing.T) { Run(t, extremumAt(name, "x")) })
+	}
+}
+
+func extremumAt(name string, path ...string) Lens[op] {
+	x := crdt.NewMin[int64](path...)
+	if name == "max" {
+		x = crdt.NewMax[int64](path...)
+	}
+	better := func(a, b int64) bool { return a > b == (name == "max") && a != b }
+	return Lens[op]{
+		Name: name, Op: ops(write, wipe),
+		Apply: func(tx crdt.Tx, o op) error {
+			if o.verb == write {
+				return x.Set(tx, o.n)
+			}
+			_, missing := x.Get(tx)
+			found, err := x.Delete(tx)
+			return agree(found, err, missing == nil)
+		},
+		Observe: func(v crdt.View) (string, error) { return show(x.Get(v)) },
+		Model: func(h History[op]) string {
+			if n, ok := extreme(h, better); ok {
+				return fmt.Sprint(n)
+			}
+			return "missing"
+		},
 	}
 }
 

@@ -9,9 +9,11 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-func TestLog(t *testing.T) {
-	log := crdt.NewLog[int64]("l")
-	Run(t, Lens[op]{
+func TestLog(t *testing.T) { Run(t, logAt("l")) }
+
+func logAt(path ...string) Lens[op] {
+	log := crdt.NewLog[int64](path...)
+	return Lens[op]{
 		Name: "log", Op: ops(write, wipe),
 		Apply: func(tx crdt.Tx, o op) error {
 			if o.verb == write {
@@ -26,7 +28,7 @@ func TestLog(t *testing.T) {
 		},
 		Observe: func(v crdt.View) (string, error) { return show(log.List(v)) },
 		Model:   func(h History[op]) string { return fmt.Sprint(logged(h)) },
-	})
+	}
 }
 
 // logged plays the history. An entry's index is one more than the greatest

@@ -32,6 +32,17 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
+	checksChosen = chosen["rapid.checks"]
 	debug.SetGCPercent(gcPercent)
 	os.Exit(m.Run())
+}
+
+// checksChosen says that -rapid.checks was given.
+var checksChosen bool
+
+// setChecks sets how many cases a test passes.
+func setChecks(n int) {
+	if err := flag.Set("rapid.checks", fmt.Sprint(n)); err != nil {
+		panic(err)
+	}
 }

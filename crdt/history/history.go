@@ -86,3 +86,15 @@ func (h History[Op]) CoveredBy(v crdt.Vector) History[Op] {
 	}
 	return out
 }
+
+// Map returns the steps of h whose operations f takes for operations of another
+// kind, such as what those on a map are to one of its leaves. Who saw whom stays.
+func Map[A, B any](h History[A], f func(op A) (B, bool)) (out History[B]) {
+	for i := range h {
+		if op, ok := f(h[i].Op); ok {
+			s := &h[i]
+			out = append(out, Step[B]{Op: op, Dot: s.Dot, Time: s.Time, seen: s.seen, place: s.place})
+		}
+	}
+	return out
+}
