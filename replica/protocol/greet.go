@@ -121,9 +121,6 @@ func (m *Machine) onGone(l *link, g gone) error {
 	// fault in it already, and then takes nothing more of that epoch.
 	m.cancelReceive(s)
 	s.beginEpoch()
-	if s.answering != nil {
-		s.answering.cancelled = true
-	}
 	m.endOffer(s)
 	m.endHealOffer(s)
 	m.endVerify(s)

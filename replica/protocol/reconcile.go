@@ -74,10 +74,14 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 	return nil
 }
 
-// outdated reports whether a compare is being answered that the peer asked for
-// before it dropped the namespace, or changed its priority, and announced it anew.
-// Nobody waits for that answer, and there is one at a time.
-func (s *session) outdated() bool { return s.answering != nil && s.answering.cancelled }
+// outdated reports whether a compare is being answered with an offer that has
+// ended: the peer got from another what it lacked, or announced the namespace
+// anew. It does not wait for that answer, and may be about to ask for another; but
+// there is one at a time.
+func (s *session) outdated() bool {
+	j := s.answering
+	return j != nil && j.run != s.source && j.run != s.heal.serves
+}
 
 // reconciling returns the session that a message names, if the feature was
 // agreed on.
@@ -114,9 +118,10 @@ func (m *Machine) servedCompare(ev Served) {
 		return
 	}
 	s := j.s
+	outdated := s.outdated()
 	s.answering = nil
 	if ev.Err == nil {
-		if j.cancelled {
+		if outdated {
 			m.tend(s)
 		}
 		return
