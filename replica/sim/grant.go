@@ -29,7 +29,7 @@ func (w *world) drawGrants(n *Node) {
 		return
 	}
 	d := w.draw("grants", uint64(n.number))
-	n.grants = map[string]grant{}
+	n.grants = credential{}
 	for _, name := range w.names {
 		if d.In(w.plan.Partial) {
 			n.grants[name] = pick(&d, readOnly, readOnly, none, apart)
@@ -42,20 +42,19 @@ func (w *world) drawGrants(n *Node) {
 func (n *Node) holds(name string) bool { return n.grants[name] == whole || n.grants[name] == readOnly }
 func (n *Node) opens(name string) bool { return n.grants[name] != apart }
 
-// credential is what a node's credential grants, as others see it.
-type credential struct{ *Node }
+// credential is what a node's credential grants, as others see it on a link, for
+// as long as that lasts. It is never modified.
+type credential map[string]grant
 
-func (c credential) MayRead(name string) bool { return c.grants[name] != none }
-func (c credential) MayWrite(name string) bool {
-	return c.grants[name] == whole || c.grants[name] == apart
-}
+func (c credential) MayRead(name string) bool  { return c[name] != none }
+func (c credential) MayWrite(name string) bool { return c[name] == whole || c[name] == apart }
 
-// grantsOf returns what peers are told of a node's credential.
-func (w *world) grantsOf(n *Node) protocol.Grants {
-	if n.grants == nil {
+// peerGrants returns what the machine is told of the peer's credential.
+func (e *end) peerGrants() protocol.Grants {
+	if e.credential == nil {
 		return nil
 	}
-	return credential{n}
+	return e.credential
 }
 
 // withdraw has a node, and what was copied of it, come back with a credential that
@@ -67,18 +66,21 @@ func (w *world) withdraw(a, _ *Node, d *Draw) {
 	if !others || a.grants[name] != whole {
 		return
 	}
+	for _, n := range w.nodes { // links have the credential that they began with
+		if n.id == a.id {
+			for _, e := range slices.Clone(n.ends) {
+				e.linkDown()
+				e.far.linkDown()
+			}
+		}
+	}
 	for _, n := range w.nodes {
-		if n.id != a.id {
-			continue
-		}
-		n.grants = maps.Clone(n.grants)
-		if n.grants == nil {
-			n.grants = map[string]grant{}
-		}
-		n.grants[name] = readOnly
-		for _, e := range slices.Clone(n.ends) {
-			e.linkDown()
-			e.far.linkDown() // links begin with the credential of then
+		if n.id == a.id {
+			n.grants = maps.Clone(n.grants)
+			if n.grants == nil {
+				n.grants = credential{}
+			}
+			n.grants[name] = readOnly
 		}
 	}
 	w.ledger.forgive(name)
@@ -87,13 +89,13 @@ func (w *world) withdraw(a, _ *Node, d *Draw) {
 // mayWrite wants of a machine that it takes nothing from who may not write, and
 // mayRead that it gives nothing to who may not read.
 func (n *Node) mayWrite(from *end, name string) {
-	if from != nil && !(credential{from.far.node}).MayWrite(name) {
+	if from != nil && !from.credential.MayWrite(name) {
 		n.world.failf("grants", "%s takes of %s what %s may not write", n.name, name, from.far.node.name)
 	}
 }
 
 func (n *Node) mayRead(to *end, name string) {
-	if to != nil && !(credential{to.far.node}).MayRead(name) {
+	if to != nil && !to.credential.MayRead(name) {
 		n.world.failf("grants", "%s gives of %s what %s may not read", n.name, name, to.far.node.name)
 	}
 }

@@ -36,6 +36,8 @@ type end struct {
 	loses   bool     // the next frame
 	swaps   bool     // the next frame with the one behind it,
 	held    []byte   // which is this
+	// credential is the peer's when the link came up; nil: it grants all.
+	credential credential
 }
 
 // frame is a frame on its way, and whether the machine gave it.
@@ -69,9 +71,10 @@ func (e *end) linkUp() {
 		return
 	}
 	e.up = true
+	e.credential = e.far.node.grants
 	e.node.step(protocol.LinkUp{
 		Link: e.id, Peer: e.far.node.id, Instance: e.far.node.instanceOf(e.far.run),
-		Dialed: e.link.ends[0] == e, Class: e.node.class, Grants: e.link.world.grantsOf(e.far.node),
+		Dialed: e.link.ends[0] == e, Class: e.node.class, Grants: e.peerGrants(),
 	})
 	early := e.early
 	e.early = nil

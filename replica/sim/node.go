@@ -19,7 +19,7 @@ type Node struct {
 	targets  []*Node
 	features []protocol.Feature
 	class    protocol.Class
-	grants   map[string]grant // that are not whole
+	grants   credential // what is not whole; replaced, never changed
 
 	clock    wallClock
 	disk     map[string]image // of a process that is not running
