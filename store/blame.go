@@ -20,12 +20,13 @@ const (
 
 // blame names the file for which Pebble did not open, where Pebble does not: an
 // operator is to know what to look at.
-func blame(o *pebble.Options, data string, err error) error {
-	fsys := o.FS
+func blame(fsys vfs.FS, data string, err error) error {
 	names, listErr := fsys.List(data)
 	if listErr != nil || !errors.Is(err, ErrDamaged) {
 		return err
 	}
+	var defaults pebble.Options // ours are those in what is compared
+	defaults.EnsureDefaults()
 	marked := false
 	for _, name := range names {
 		marked = marked || strings.HasPrefix(name, formatMarkerPrefix)
@@ -34,7 +35,7 @@ func blame(o *pebble.Options, data string, err error) error {
 		}
 		text, e := contentsOf(fsys, fsys.PathJoin(data, name), maxOptionsBytes)
 		if e == nil {
-			e = o.CheckCompatibility(data, string(text))
+			e = defaults.CheckCompatibility(data, string(text))
 		}
 		if e != nil {
 			return fmt.Errorf("%s: %w", fsys.PathJoin(data, name), err)

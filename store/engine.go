@@ -274,7 +274,7 @@ func (e *engine) openOn(data string, p *pebble.Options) (*engine, error) {
 	if fault := e.faults.fatal(); fault != nil {
 		return nil, fault
 	}
-	return nil, blame(p, data, openError(err))
+	return nil, blame(p.FS, data, openError(err))
 }
 
 // openDB is pebble.Open, but returns in any case.
