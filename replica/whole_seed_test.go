@@ -89,6 +89,9 @@ func live(t *testing.T, p *sim.Plan, tell func(string)) *seedWorld {
 	cryptotest.SetGlobalRandom(t, p.Seed)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would come between goroutines at any time
+	for range 2 {                                    // or pools would have what earlier runs left: sync.Pool keeps it over one
+		runtime.GC()
+	}
 	w := newSeedWorld(p, tell)
 	synctest.Test(t, func(t *testing.T) {
 		w.verdict.TB = t
