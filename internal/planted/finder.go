@@ -53,7 +53,9 @@ func (f *Finder) Find(ctx context.Context, m *Mistake) error {
 	if err := f.build(ctx, m.Test.Package, binary, "-overlay", overlay); err != nil {
 		return fmt.Errorf("with the mistake: %w", err)
 	}
-	return judge(f.run(ctx, m.Test, binary))
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	return judge(f.run(ctx, m.Test, binary, enough))
 }
 
 // first does what a key stands for at the first call, and returns what came of
@@ -74,7 +76,7 @@ func (f *Finder) pass(ctx context.Context, c Command) error {
 	if err := f.first(binary, func() error { return f.build(ctx, c.Package, binary) }); err != nil {
 		return err
 	}
-	out, err := f.run(ctx, c, binary)
+	out, err := f.run(ctx, c, binary, func() {})
 	if err != nil || strings.Contains(out, "no tests to run") {
 		return fmt.Errorf("the test does not pass (%w):\n%s", err, out)
 	}
@@ -93,12 +95,10 @@ func (f *Finder) build(ctx context.Context, pkg, binary string, more ...string) 
 	return nil
 }
 
-// run runs a test binary where go test would, until it ends or a test has
-// failed, and returns what it prints.
-func (f *Finder) run(ctx context.Context, c Command, binary string) (string, error) {
-	ctx, enough := context.WithCancel(ctx)
-	defer enough()
-	out := &output{failed: enough}
+// run runs a test binary where go test would, and returns what it prints. It
+// calls failed as soon as a test has.
+func (f *Finder) run(ctx context.Context, c Command, binary string, failed func()) (string, error) {
+	out := &output{failed: failed}
 	cmd := exec.CommandContext(ctx, binary, c.args()...)
 	cmd.Dir = filepath.Join(f.root, c.Package)
 	cmd.Stdout, cmd.Stderr = out, out
