@@ -132,18 +132,38 @@ func (m *Machine) onGone(l *link, g gone) error {
 	s.introduced, s.toSpare, s.live, s.wanted, s.refusals = nil, nil, false, false, 0
 	s.wantAt = 0
 	m.pull(s.space)
+	m.tire(s)
 	return nil
 }
 
-// withdraw takes back the announcement of a namespace that could not be read,
-// so that the peer asks another, and announces it again after a pause.
-func (m *Machine) withdraw(s *session) {
+// tire has a peer that drops a namespace again and again wait for longer and
+// longer: each time it comes back all is built for it.
+func (m *Machine) tire(s *session) {
+	if m.now-s.goneAt > GoneMemoryMillis {
+		s.gone = 0
+	}
+	s.gone++
+	s.goneAt = m.now
+	if over := s.gone - MaxGone; over > 0 && s.number != 0 {
+		m.withdraw(s, over)
+	}
+}
+
+// unread withdraws a namespace that could not be read, so that the peer asks
+// another.
+func (m *Machine) unread(s *session) {
+	s.withdrawn++
+	m.withdraw(s, s.withdrawn)
+}
+
+// withdraw takes back the announcement of a namespace, and announces it again
+// after a pause that grows with how often that was done.
+func (m *Machine) withdraw(s *session, times int) {
 	sp := s.space
 	m.send(s.link, (&gone{s.number}).encode())
 	fresh := m.restart(s)
 	sp.join(fresh)
-	fresh.withdrawn++
-	fresh.announceAt = m.now + backoff(fresh.withdrawn)
+	fresh.announceAt = m.now + backoff(times)
 	m.retries = append(m.retries, fresh)
 	m.pull(sp)
 }

@@ -128,6 +128,12 @@ const (
 	// since most failures (an unknown writer) are mended by asking again.
 	RetryDelayMillis    = 100
 	MaxRetryDelayMillis = 30_000
+	// MaxGone is how often in a row a peer may drop a namespace and come back
+	// at once; from then on it waits as after so many failures. An application
+	// that opens and closes one does so a few times. GoneMemoryMillis is for how
+	// long one counts: twice the longest pause.
+	MaxGone          = 16
+	GoneMemoryMillis = 2 * MaxRetryDelayMillis
 	// CrossMillis is within which time two links of two nodes count as dialed
 	// at a time: an attempt takes no longer than that.
 	CrossMillis = 10_000

@@ -75,6 +75,55 @@ func TestAPeerThatDoesNotDeliverIsNotAskedInALoop(t *testing.T) {
 	}
 }
 
+// A peer that drops a namespace, comes back and asks for all of it, over and
+// over, is given it at once a few times, and then after a pause.
+func TestAPeerThatComesBackOverAndOverWaits(t *testing.T) {
+	a, b, ea, eb := twoMachines(crdt.Vector{}, manyEntries(0, 1))
+	pump(t, a, b, ea, eb)
+	l := b.byID[1]
+	stamp := Stamper{l.seq.last}
+	say := func(now int64, f Frame) (built int) {
+		for _, e := range b.Step(now, Received{1, stamp.Stamp(f)}) {
+			switch e := e.(type) {
+			case Build:
+				built++
+				b.Step(now, Built{Job: e.Job, To: manyEntries(0, 1)})
+			case Close:
+				t.Fatalf("%v", e)
+			}
+		}
+		return built
+	}
+	ask := func(now int64) int {
+		number := uint64(len(l.names))
+		return say(now, encodeVector(number, l.byName["flat"].sendEpoch, nil)) + say(now, (&want{number}).encode())
+	}
+	circle := func(now int64) (built int) {
+		for range 1000 {
+			built += say(now, (&gone{uint64(len(l.names))}).encode())
+			built += say(now, (&announce{"flat"}).encode())
+			built += ask(now)
+		}
+		return built
+	}
+	if n := circle(1); n != MaxGone {
+		t.Errorf("%d deltas were built at one time, want %d", n, MaxGone)
+	}
+	now := int64(1 + RetryDelayMillis)
+	b.Step(now, Tick{})
+	if n := ask(now); n != 1 {
+		t.Errorf("%d deltas were built after a pause, want one", n)
+	}
+	if n := circle(now); n != 0 {
+		t.Errorf("%d deltas were built before the next pause, want none", n)
+	}
+	now += GoneMemoryMillis + 1
+	b.Step(now, Tick{})
+	if n := circle(now); n != MaxGone {
+		t.Errorf("%d deltas were built much later, want %d", n, MaxGone)
+	}
+}
+
 // A clock that steps back stops nothing: deadlines were set by the greatest
 // time that was seen.
 func TestAClockThatStepsBackIsIgnored(t *testing.T) {

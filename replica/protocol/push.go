@@ -97,7 +97,7 @@ func (m *Machine) built(ev Built) {
 	case j.cancelled:
 		m.tendAll(s.space)
 	default:
-		m.withdraw(s)
+		m.unread(s)
 	}
 }
 

@@ -68,8 +68,10 @@ type session struct {
 	verification verification
 	heal         heal
 
-	announceAt int64 // a failed Build withdrew the namespace until then
-	withdrawn  int   // how often in a row
+	announceAt int64 // the namespace was withdrawn until then
+	withdrawn  int   // how often in a row, for a failed Build
+	gone       int   // how often in a row the peer dropped the namespace
+	goneAt     int64 // when it last did
 }
 
 // session returns the session of a namespace on l, and makes it if needed.
@@ -115,6 +117,7 @@ func (m *Machine) restart(s *session) *session {
 	m.end(s)
 	fresh := &session{
 		link: s.link, name: s.name, peerNumber: s.peerNumber, withdrawn: s.withdrawn,
+		gone: s.gone, goneAt: s.goneAt,
 		lost: true, // what the peer sent to the session before
 	}
 	fresh.beginEpoch()
