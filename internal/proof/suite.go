@@ -97,6 +97,25 @@ var suites = []suite{
 		},
 	},
 	{
+		name: "options", title: "One history under many options", figure: seedsFigure, unit: "seeds", seeds: 60,
+		does: "A random history of whole nodes is played under sets of options, drawn by seed: caches, commit modes, retention, topology, " +
+			"links that are slow or break, priorities, meters. All come to the same digests, and export the same bytes.",
+		jobs: []job{{
+			pkg: "./replica", run: "^TestOptionsChangeNoState$",
+			flags: []string{"-meta-seeds={seeds}", "-meta-seed={first}", "-meta-sets=4"},
+		}},
+	},
+	{
+		name: "laws", title: "Laws, cases and unknown outcomes", figure: operationsFigure, unit: "operations",
+		does: "All types as fields of nested maps, by every law and a model; cases that bit other systems, by their names; and Maelstrom's " +
+			"rule: what a power cut ends before anybody hears of it is there once, or not at all.",
+		jobs: []job{
+			{pkg: "./crdt/crdttest", run: "^TestEverythingBelowAMap$", flags: []string{"-rapid.checks=10000"}},
+			{pkg: "./crdt", run: "^TestNamedCases$"},
+			{pkg: "./replica", run: "^TestUnknownOutcomesAreSomeOrNone$", flags: []string{"-unknown-seeds=300"}},
+		},
+	},
+	{
 		name: "planted", title: "Planted mistakes", figure: "mistakes-found", unit: "found", of: "mistakes-planted",
 		does: "Mistakes of the past, made once more, one at a time: a change of the source that breaks one rule. A test must fail for each.",
 		jobs: []job{{pkg: "./internal/planted", run: "^TestEachMistakeIsFound$", flags: []string{"-planted"}}},
