@@ -120,6 +120,7 @@ func (w *seedWorld) excuse(m *seedNode, err error) {
 	case m.drive.hurt() && errors.Is(err, ErrHalted):
 	case m.rotten != nil && errors.Is(err, ErrDamaged):
 	case m.drive.crowded() && errors.Is(err, ErrDiskFull):
+	case m.drive.hurt() && errors.Is(err, ErrDiskFull) && errors.Is(err, syscall.EIO): // it was full before it broke
 	default:
 		w.t.Fatalf("%v: %v", m, err)
 	}
