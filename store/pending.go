@@ -74,7 +74,14 @@ func lostWriter(n uint64) (w crdt.WriterID) {
 // read.
 func namedWriter(n uint64) (crdt.WriterID, bool) { return lostWriter(n), n <= maxNumber }
 
+// lostNumber returns what lostWriter made w of, and whether it did.
+func lostNumber(w crdt.WriterID) (uint64, bool) {
+	n := uint64(binary.BigEndian.Uint32(w[len(w)-4:]))
+	return n, w == lostWriter(n)
+}
+
 // isLost reports whether w is from lostWriter.
 func isLost(w crdt.WriterID) bool {
-	return w == lostWriter(uint64(binary.BigEndian.Uint32(w[len(w)-4:])))
+	_, lost := lostNumber(w)
+	return lost
 }

@@ -244,10 +244,16 @@ func (p *pendingFiller) writer(n uint32, value []byte) error {
 }
 
 func (p *pendingFiller) record(k crdt.Key, value []byte) error {
-	if _, err := p.reader.decode(value); err != nil || k.Validate() != nil {
+	rec, err := p.reader.decode(value)
+	if err != nil || k.Validate() != nil {
 		p.done.Lost++
 		return nil
 	}
 	p.done.Records++
+	for i := range rec {
+		if n, _ := lostNumber(rec[i].Writer); !p.writers[n] {
+			p.done.Unnamed++
+		}
+	}
 	return p.batch.Set(makePrefix(spacePending, p.ns.number, pendingRecord).record(nil, k), value, nil)
 }

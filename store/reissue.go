@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,11 +34,19 @@ const reissueKeys = 512
 //
 //   - what its writer, or an earlier run of its node, wrote there before, and
 //   - what the repaired store covered and did not hold there, and is older by
-//     its time, as what was superseded always is.
+//     its time, as what was superseded is while clocks are right.
 //
 // The second goes wrong, and takes a value that nobody had superseded, only
 // where that was written concurrently and earlier, had come to the damaged
-// store after the event, and is part of what could not be read.
+// store after the event, and is part of what could not be read; or leaves one
+// that was superseded, where a clock was wrong by more than Options.MaxSkew.
+//
+// By time alone an event is judged whose writer's record could not be read
+// (Repaired.Unnamed): it is taken as covered where its key holds one of its
+// time, or a later one. That is right while clocks are. Where they were not,
+// what a peer has overwritten or removed with a clock that was behind comes
+// back beside it. No other rule would do better: all that is left of such an
+// event says the same of one that nobody has seen, which must not be lost.
 func (ns *Namespace) Reissue(ctx context.Context) (done Reissued, err error) {
 	p, err := ns.loadPending()
 	if err != nil {
@@ -256,8 +263,8 @@ func (t *reissue) record(waits crdt.Entry) error {
 
 // number returns the number that a writer of an event that waits has there.
 func (p *salvaged) number(w crdt.WriterID) uint64 {
-	if isLost(w) {
-		return uint64(binary.BigEndian.Uint32(w[len(w)-4:]))
+	if n, lost := lostNumber(w); lost {
+		return n
 	}
 	if n, known := p.numbers[w]; known {
 		return n

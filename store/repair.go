@@ -57,6 +57,10 @@ type Repaired struct {
 	// of which nobody knows where something is Unreadable.
 	Namespaces    []string
 	Records, Lost int
+	// Unnamed is how many events of these records are of writers whose own
+	// records could not be read: only their time tells whether they were
+	// overwritten, and where clocks were wrong it tells that wrong. See Reissue.
+	Unnamed int
 }
 
 // Repair makes a new store in place of a damaged one, that Open or Check

@@ -121,14 +121,16 @@ func TestRepairCarriesOverEventsOfLostWriters(t *testing.T) {
 	tamper(t, s, ns.writers.indexed(nil, 1), nil)
 	must(t, s.Close(), nil)
 	hurt(t, mem)
-	_, err := Repair(t.Context(), "db", o)
-	ok(t, err)
+	done, err := Repair(t.Context(), "db", o)
+	if err != nil || done.Unnamed != 60 {
+		t.Errorf("%+v (%v)", done, err)
+	}
 	s, ns = openThings(t, "db", o)
 	set(t, ns, 10, "low0001", "new") // as number 1, too
 	ok(t, s.Close())
 	hurt(t, mem)
-	done, err := Repair(t.Context(), "db", o)
-	if err != nil || done.Records != 181 || done.Lost > 0 {
+	done, err = Repair(t.Context(), "db", o)
+	if err != nil || done.Records != 181 || done.Lost > 0 || done.Unnamed != 60 {
 		t.Errorf("%+v (%v)", done, err)
 	}
 	s, again := alone(t, o)

@@ -97,6 +97,11 @@ func (w *waited) record(k crdt.Key, value []byte) error {
 		w.done.Lost++
 		return nil
 	}
+	for i := range old {
+		if isLost(old[i].Writer) {
+			w.done.Unnamed++
+		}
+	}
 	return w.batch.Set(at, appendRecord(nil, both, w.now.number), nil)
 }
 

@@ -22,6 +22,7 @@ type repairRow struct {
 	// then, if anybody knows.
 	Lost       *int     `json:"lost,omitempty"`
 	AtMost     uint64   `json:"lost_at_most,omitempty"`
+	Unnamed    int      `json:"unnamed,omitempty"`
 	Reissued   int      `json:"reissued"`
 	Unreadable []string `json:"unreadable"`
 }
@@ -39,6 +40,10 @@ namespaces from peers that have all it had of other nodes; what those peers have
 not seen is then written again. So writes that were not sent yet are not lost, and
 what they have overwritten stays so. If what it had of others is nowhere any more,
 repair it once more with --alone.
+Where it could not be read who wrote a value, only its time tells whether it was
+overwritten ("told by time"). If clocks were wrong, what peers have removed may
+come back: 'anabranch namespace drop' and 'create' then leave what peers have, and
+nothing that was not sent to them.
 What neither can be read nor is at a peer is lost. Nothing is done to a store that
 is not damaged, and a repair that was cut off can be begun again. No daemon may
 serve the directory meanwhile.
@@ -62,7 +67,7 @@ The damaged store is never removed: remove its directory when all is well.`,
 func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error {
 	row := repairRow{
 		Damaged: done.Aside != "", Aside: done.Aside, Namespaces: append([]string{}, done.Namespaces...),
-		Records: done.Records, Reissued: done.Reissued, Unreadable: []string{},
+		Records: done.Records, Unnamed: done.Unnamed, Reissued: done.Reissued, Unreadable: []string{},
 	}
 	if done.Damage != nil {
 		row.Damage = strings.TrimPrefix(done.Damage.Error(), replica.ErrDamaged.Error()+": ")
@@ -88,6 +93,9 @@ func printRepaired(cmd *cobra.Command, g *globals, done replica.Repaired) error 
 		for _, why := range row.Unreadable {
 			lines = append(lines, [2]string{"not read", why})
 		}
+	}
+	if row.Unnamed > 0 {
+		lines = append(lines, [2]string{"told by time", fmt.Sprintf("%d values, whose writers could not be read", row.Unnamed)})
 	}
 	if row.Reissued > 0 {
 		lines = append(lines, [2]string{"written again", strconv.Itoa(row.Reissued)})
