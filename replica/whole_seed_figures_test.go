@@ -24,6 +24,7 @@ func (f seedFigures) add(w *seedWorld) {
 	f["seeds"]++
 	f["packets"] += w.wire.packets
 	f["fault.packet-loss"] += w.wire.lost
+	f["repairs-anew"] += w.anew
 	for what, n := range w.wire.faults {
 		f["fault."+what] += n
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/sim"
 )
 
 // rot flips a bit of a node's disk while it does not run. The node is started,
@@ -131,6 +132,28 @@ func (w *seedWorld) repair(a *seedNode) {
 	w.wire.note("   %v is repaired: %+v", a, done)
 	w.wire.fault("damage-found", a)
 	clear(a.held)
+	a.unnamed = done.Unnamed > 0 && happens(w.plan, sim.Clock)
+}
+
+// haveAnew drops the namespaces of a node that was repaired, and opens them
+// again, as README says: clocks were wrong, so that by its time, which is all
+// that is left of some events, nobody can tell whether they were overwritten.
+func (w *seedWorld) haveAnew(m *seedNode) {
+	for name := range m.rotten {
+		if _, err := m.db.Lookup(name); errors.Is(err, ErrNoNamespace) {
+			continue
+		}
+		err := m.db.Drop(name)
+		if err == nil {
+			_, err = m.db.Namespace(name)
+		}
+		if w.excuse(m, err); err != nil {
+			return
+		}
+	}
+	m.unnamed = false
+	w.anew++
+	w.wire.note("   %v has its namespaces anew", m)
 }
 
 // flipBit flips a bit of any file of a store that has one, and returns which.

@@ -28,6 +28,7 @@ type seedWorld struct {
 	happened  map[sim.Kind]int
 	outage    chan struct{} // holds a token if a node may have lost power
 	histories map[string]*crdttest.History[wholeOp]
+	anew      int // repairs whose namespaces were had anew
 }
 
 // seedNode is one of its nodes, and what happened to it.
@@ -41,6 +42,7 @@ type seedNode struct {
 	fate     fates
 	backup   []byte
 	rotten   map[string]crdt.Vector // what it had when a bit of its disk was flipped, until it has it again
+	unnamed  bool                   // time does not tell what was repaired of it: namespaces are to be had anew
 	careless bool                   // what its disk is: seedDisk
 	armed    []diskFault            // what its disk meets from the next start on
 	room     diskRoom               // what its disk has
@@ -184,6 +186,9 @@ func (w *seedWorld) start(m *seedNode) {
 	w.mount(m)
 	if err := m.tryOpen(); err != nil {
 		w.failedToStart(m, err)
+	}
+	if m.unnamed && m.db != nil {
+		w.haveAnew(m)
 	}
 	w.pass(apart)
 }
