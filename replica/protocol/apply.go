@@ -79,6 +79,7 @@ func (m *Machine) take(s *session, a *arrival) {
 		e.To, e.Floor = a.to, a.total
 		s.receiving = nil
 		s.space.coming = append(s.space.coming, j)
+		m.noteAhead(s, a.past)
 	}
 	m.emit(e)
 }

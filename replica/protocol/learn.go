@@ -19,10 +19,17 @@ func (m *Machine) onWriters(l *link, number uint64, body []byte) error {
 // learned expands again what the peer told, now that more of it is known.
 func (m *Machine) learned(ev Learned) {
 	j := m.endJob(ev.Job)
-	if j == nil || j.s.ended {
+	if j == nil {
 		return
 	}
 	s := j.s
+	if !s.ended && s.theirs != nil {
+		m.noteTold(s, s.theirs)
+	}
+	m.noteComing(s.space) // also of what has ended: what came whole is applied all the same
+	if s.ended {
+		return
+	}
 	s.learning--
 	// Records that come after some that could not be kept may look cut off
 	// from their parents, through no fault of the peer. A delta that needs
@@ -32,14 +39,6 @@ func (m *Machine) learned(ev Learned) {
 		return
 	}
 	s.lost = s.lost || ev.Err != nil
-	if s.theirs != nil {
-		m.noteTold(s, s.theirs)
-	}
-	for _, j := range s.space.coming {
-		if j.s == s {
-			j.came.past = s.space.ns.Past(j.came.to)
-		}
-	}
 	for _, a := range s.held {
 		a.past = s.space.ns.Past(a.to)
 	}

@@ -127,9 +127,10 @@ type job struct {
 	// Of a Build: the session's generation when it began.
 	generation int
 	cancelled  bool
-	came       *arrival // of an Apply whose last frame came, that
-	run        uint64   // of a Serve: what is compared with,
-	heals      bool     // and whether that is to heal
+	came       *arrival    // of an Apply whose last frame came, that
+	with       crdt.Vector // of a Reconcile: the snapshot's
+	run        uint64      // of a Serve: what is compared with,
+	heals      bool        // and whether that is to heal
 }
 
 func (m *Machine) newJob(s *session) *job {

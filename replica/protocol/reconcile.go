@@ -25,6 +25,8 @@ func (m *Machine) onSource(l *link, src source) error {
 	}
 	m.cancelCompare(s)
 	s.comparing, s.run = m.newJob(s), src.run
+	s.comparing.with = src.vector
+	m.noteAhead(s, s.space.ns.Past(src.vector))
 	f.progress = m.now
 	m.emit(Reconcile{
 		Job: s.comparing.id, Link: l.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: src.run,

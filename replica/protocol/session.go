@@ -43,7 +43,7 @@ type session struct {
 	live       bool            // it was level once: what we write is pushed
 	wanted     bool            // it asked for a delta
 	refusals   int             // in a row
-	ahead      bool            // it was reported to know more of us than we do
+	ahead      crdt.Vector     // what it was first reported to know of our writers beyond us
 	lost       bool            // records that it sent may not have been kept
 	toSpare    *spared         // whom it asked to be spared; nil: it did not ask
 

@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"slices"
-
-	"github.com/anabranch-db/anabranch/crdt"
-)
+import "github.com/anabranch-db/anabranch/crdt"
 
 // This file keeps the rules of telling: what we say that we cover, and what we
 // make of what a peer says.
@@ -174,29 +170,15 @@ func (m *Machine) noteMissing(s *session, p *crdt.Past) {
 		s.missing.Advance(e.Writer, e.Seq)
 		ours = ours || m.wrote(s.space, e.Writer)
 	}
-	if !ours || s.ahead {
-		return
+	if ours {
+		m.noteAhead(s, p)
 	}
-	s.ahead = true
-	m.emit(Ahead{s.link.id, s.space.ns, m.oursBeyond(s.space, p)})
 }
 
 // wrote reports whether a writer is one of this node.
 func (m *Machine) wrote(sp *space, w crdt.WriterID) bool {
 	n, ok := sp.ns.NodeOf(w)
 	return ok && n == m.node
-}
-
-// oursBeyond returns, ordered by writer, what p covers of all writers of this
-// node that is not durable here.
-func (m *Machine) oursBeyond(sp *space, p *crdt.Past) (ours []crdt.Dot) {
-	for _, v := range p.Beyond(sp.own) {
-		if m.wrote(sp, v.Writer) {
-			ours = append(ours, crdt.Dot{Writer: v.Writer, Seq: v.Last})
-		}
-	}
-	slices.SortFunc(ours, crdt.Dot.Compare)
-	return ours
 }
 
 // replaceTheirs begins anew what is known of the peer.
