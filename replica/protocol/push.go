@@ -118,10 +118,11 @@ func (m *Machine) delivered(s *session, ev Built, same bool) {
 	m.tendAll(s.space)
 }
 
-// onWant takes the request for a delta.
+// onWant takes the request for a delta. It may come before the peer was told
+// again: a Build that was given up, but did not end yet, keeps that back.
 func (m *Machine) onWant(l *link, w want) error {
 	s, err := m.numbered(l, w.number)
-	if s == nil || !s.met() {
+	if s == nil || !s.paired() || s.theirs == nil {
 		return err
 	}
 	s.wanted = true
