@@ -137,6 +137,21 @@ func (p *penalties) knock(from net.Addr) bool {
 	return false
 }
 
+// keepsOut reports whether a connection from an address would be refused now.
+func (p *penalties) keepsOut(from net.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.hosts) == 0 {
+		return false
+	}
+	h, now := p.hosts[prefixOf(from)], p.now()
+	if h == nil || now.After(h.forget) || h.links.some(now, hostBurst, hostInterval) {
+		return false
+	}
+	p.kept++
+	return true
+}
+
 // pace returns the pace of a member's frames, on all of its links.
 func (p *penalties) pace(node crdt.NodeID) *pace {
 	p.mu.Lock()
@@ -175,13 +190,18 @@ type tokens struct {
 
 // take takes a token, and reports whether there was one.
 func (b *tokens) take(now time.Time, burst int, interval time.Duration) bool {
-	b.spent = max(0, b.spent-now.Sub(b.at).Seconds()/interval.Seconds())
-	b.at = now
-	if b.spent+1 > float64(burst) {
+	if !b.some(now, burst, interval) {
 		return false
 	}
 	b.spent++
 	return true
+}
+
+// some reports whether there is a token.
+func (b *tokens) some(now time.Time, burst int, interval time.Duration) bool {
+	b.spent = max(0, b.spent-now.Sub(b.at).Seconds()/interval.Seconds())
+	b.at = now
+	return b.spent+1 <= float64(burst)
 }
 
 func (b *tokens) full(now time.Time, interval time.Duration) bool {

@@ -86,6 +86,9 @@ func (q *QUIC) open() error {
 		q.joins = newJoinServer(q.options.Registrar, q.options.Revoked)
 	}
 	q.admission = newAdmission(q.options.MaxLinks, q.options.MaxHandshakes)
+	if s, ok := conn.(*socket); ok {
+		s.penalties.Store(q.admission.penalties)
+	}
 	q.transport = &quic.Transport{
 		Conn:                conn,
 		StatelessResetKey:   (*quic.StatelessResetKey)(key),

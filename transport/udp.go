@@ -9,11 +9,12 @@ import (
 	"syscall"
 
 	"github.com/quic-go/quic-go"
+	"golang.org/x/net/ipv4"
 )
 
 // socket is a UDP socket that a link survives on. It is a *net.UDPConn to
 // quic-go, with its batches, segmentation offload (GSO) and congestion marks
-// (ECN), but for two things.
+// (ECN), but for three things.
 //
 // An unreachable network is a lost packet. quic-go ends a connection at the
 // first ENETUNREACH, while a device that changes networks has a second without
@@ -23,9 +24,13 @@ import (
 // grants smaller buffers than it asked for, having looked at them through
 // SyscallConn; it looks only if that works before the sizes are set. Larger
 // ones make bulk faster: net.core.rmem_max and wmem_max of 7500000.
+//
+// And who is kept out is not heard (ReadBatch).
 type socket struct {
 	udpConn
-	read, write atomic.Bool // that the buffers were set
+	batch       *ipv4.PacketConn
+	read, write atomic.Bool               // that the buffers were set
+	penalties   atomic.Pointer[penalties] // nil: nobody is kept out
 }
 
 // udpConn is what quic-go uses of a *net.UDPConn.
@@ -45,7 +50,11 @@ func listenUDP(addr string) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen at %q: %w", addr, err)
 	}
-	return &socket{udpConn: conn}, nil
+	return newSocket(conn), nil
+}
+
+func newSocket(conn udpConn) *socket {
+	return &socket{udpConn: conn, batch: ipv4.NewPacketConn(conn)}
 }
 
 // sturdy makes a socket of a bare UDP connection. Of anything else quic-go
@@ -55,7 +64,7 @@ func sturdy(conn net.PacketConn) net.PacketConn {
 	case *socket:
 		return conn
 	case udpConn:
-		return &socket{udpConn: c}
+		return newSocket(c)
 	}
 	return unsized{conn}
 }

@@ -40,7 +40,7 @@ var plan = []room{
 	{
 		dir:   "transport",
 		rooms: []string{"crdt"},
-		libs:  []string{"github.com/quic-go/quic-go"},
+		libs:  []string{"github.com/quic-go/quic-go", "golang.org/x/net/ipv4"},
 		tests: []string{"transport/simnet", "internal/fuzz", rapid},
 	},
 	{dir: "transport/simnet", rooms: []string{"transport", "crdt"}, tests: []string{rapid}},

@@ -277,8 +277,8 @@ type SetTimer struct{ AtMillis int64 }
 // Ahead reports that a peer covers transactions of this very node that are not
 // in the store: the store lost its tail or was restored from a backup, or, if
 // the writer is the one in use, this process was resumed from a memory
-// snapshot and must take a new writer at once. A writer is reported once per
-// link.
+// snapshot and must take a new writer, at the latest with the merge of those
+// transactions. A writer is reported once per link.
 type Ahead struct {
 	Link      LinkID
 	Namespace Namespace
