@@ -10,13 +10,14 @@
 // line is added to ledger.jsonl, also if something failed, and PROOF.md is
 // written anew from the whole ledger. proof table only does the last.
 //
-// A suite that is drawn from seeds goes on with the first that the ledger does
-// not have, whatever the commit was, so that totals are of different seeds. A
+// A suite that is drawn from seeds goes on after the last that the ledger has,
+// whatever the commit was, so that totals are of different seeds. A
 // test that fails is a violation: its output is shown, with the command that
 // shows it again, and the exit code is 1.
 //
 // A run is entered with the commit that is checked out, so it refuses a tree
-// with changes; --scratch runs it, and enters nothing.
+// with changes; --scratch runs it, and enters nothing. What a fuzz target found and
+// wrote down meanwhile is no such change: a run that finds something is entered.
 //
 // # Vocabulary
 //

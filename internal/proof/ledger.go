@@ -107,7 +107,7 @@ func writeTable(root string) error {
 	return os.WriteFile(filepath.Join(root, tableFile), []byte(l.table()), 0o644)
 }
 
-// next returns the first seed that a suite has not had.
+// next returns the seed after the last that a suite has had.
 func (l ledger) next(suite string) uint64 {
 	next := uint64(1)
 	for _, e := range l {
@@ -147,14 +147,23 @@ func (l ledger) sum() figures {
 	return sum
 }
 
+// foundInputs are where a fuzz target writes the input that it failed of: no
+// change to what was run, but what the run found.
+const foundInputs = "*testdata/fuzz/*"
+
 // commitOf returns the commit that is checked out, and an error if the tree has
-// other changes than the ledger and the table.
-func commitOf(root string) (string, error) {
+// other changes than the ledger, the table, and what the given paths match.
+func commitOf(root string, but ...string) (string, error) {
 	git := func(args ...string) (string, error) {
 		out, err := exec.Command("git", append([]string{"-C", root}, args...)...).Output()
 		return strings.TrimSpace(string(out)), err
 	}
-	changes, err := git("status", "--porcelain", "--", ".", ":!"+ledgerFile, ":!"+tableFile)
+	// Of a folder that is new as a whole, too, each file is matched by itself.
+	status := []string{"status", "--porcelain", "--untracked-files=all", "--", "."}
+	for _, path := range slices.Concat([]string{ledgerFile, tableFile}, but) {
+		status = append(status, ":!"+path)
+	}
+	changes, err := git(status...)
 	if err != nil {
 		return "", fmt.Errorf("git status: %w", err)
 	}

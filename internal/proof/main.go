@@ -130,7 +130,7 @@ func runSuite(cmd *cobra.Command, o runOptions, s *suite, root string) (e entry,
 	if o.scratch {
 		return e, nil
 	}
-	if now, err := commitOf(root); err != nil || now != commit {
+	if now, err := commitOf(root, foundInputs); err != nil || now != commit {
 		return e, errors.Join(fmt.Errorf("the tree changed during the run, which is not entered"), err)
 	}
 	return e, enter(root, e)

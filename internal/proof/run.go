@@ -35,7 +35,8 @@ func (r seedRange) parts(n uint64) (all []seedRange) {
 	return all
 }
 
-// run runs a suite, and returns an error only if ctx ended.
+// run runs a suite. It returns an error if ctx ended or the fuzz targets could
+// not be read, and none for tests that fail, which the account says.
 func (r *runner) run(ctx context.Context, s *suite, seeds seedRange, fuzz time.Duration) (*account, error) {
 	sum := newAccount()
 	for _, j := range s.jobs {
