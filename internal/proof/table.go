@@ -77,7 +77,7 @@ func goal(s *suite, n int64) string {
 
 // anchor is how a heading of Markdown is linked to.
 func anchor(s *suite) string {
-	return strings.ReplaceAll(strings.ToLower(strings.ReplaceAll(s.title, ":", "")), " ", "-")
+	return strings.NewReplacer(":", "", ",", "", " ", "-").Replace(strings.ToLower(s.title))
 }
 
 // faults writes what was done to the systems under test, by kind and suite.
