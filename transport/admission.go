@@ -37,7 +37,8 @@ type Admission struct {
 	// again.
 	Refused uint64
 	// KeptOut counts those of members that broke a rule or came too often, and
-	// of whoever comes from the same address.
+	// of whoever comes from the same address. What was not even heard is not
+	// counted.
 	KeptOut uint64
 }
 

@@ -72,7 +72,7 @@
 //	more than replica/protocol bounds       CodeProtocol              yes
 //	a writer record or certificate that is
 //	  forged, or a second record            CodeForged                yes
-//	16 deltas refused in a row              CodeRefusals              yes
+//	16 deltas refused in a row              CodeRefusals              no
 //	no preface or Hello in time             CodeTimeout               no
 //	is of another cluster or version        CodeCluster, CodeVersion  no
 //	was revoked                             CodeRevoked               no
@@ -83,14 +83,17 @@
 //
 // What a member may not write is refused, delta by delta, and its link stays:
 // it may read. More frames than one member may say are read later (pace.go).
-// After a violation a member gets no link for a while (penalty.go).
+// After a violation a member gets no link for a while; where one comes from that
+// is refused over and over, most of what would begin a connection is not heard
+// for a minute (penalty.go).
 //
 // # Bounds
 //
 // limits.go has every one, with its reason. A stranger costs a place among the
 // handshakes for at most 10 seconds; a member costs at most 16 links, 4 of them
 // of one process, each with the window of [Options].WindowBytes and one frame,
-// a handshake a second, and the reading of 4,000 frames a second.
+// a link a second, two handshakes a second for each address that it comes from,
+// and the reading of 4,000 frames a second.
 //
 // # What it does not do
 //

@@ -14,17 +14,17 @@ func (s *socket) ReadBatch(packets []ipv4.Message, flags int) (int, error) {
 	n, err := s.batch.ReadBatch(packets, flags)
 	for i := range packets[:max(n, 0)] {
 		p := &packets[i]
-		if begins(p.Buffers[0][:p.N]) && s.keptOut(p.Addr) {
+		if begins(p.Buffers[0][:p.N]) && !s.hears(p.Addr) {
 			p.N = 0
 		}
 	}
 	return n, err
 }
 
-// keptOut reports whether connections from an address would be refused.
-func (s *socket) keptOut(from net.Addr) bool {
+// hears reports whether a connection from an address may begin.
+func (s *socket) hears(from net.Addr) bool {
 	p := s.penalties.Load()
-	return p != nil && p.keepsOut(from)
+	return p == nil || p.hears(from)
 }
 
 // begins reports whether a packet is of the first that a client sends: it names

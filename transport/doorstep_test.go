@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"golang.org/x/net/ipv4"
-
-	"github.com/anabranch-db/anabranch/crdt"
 )
 
 // From an address that is kept out no connection begins, until something is let
@@ -39,9 +37,13 @@ func TestWhoIsKeptOutIsNotHeard(t *testing.T) {
 	if !heard(first) {
 		t.Error("nobody is kept out, and yet it is not heard")
 	}
-	p.broke(crdt.NodeID{1}, from.LocalAddr(), CodeProtocol)
+	p.accuse(from.LocalAddr(), *now)
 	for p.knock(from.LocalAddr()) { // what is let through is used up
 	}
+	if !heard(first) {
+		t.Error("the second packet of a greeting is not heard")
+	}
+	*now = now.Add(helloTime)
 	if heard(first) || !heard(later) {
 		t.Error("the first packet is heard, or a later one is not")
 	}

@@ -69,7 +69,7 @@ func (q *QUIC) answer(ctx context.Context, conn *quic.Conn) (*quicLink, error) {
 	}
 	in, err := q.hear(ctx, stream)
 	if err != nil {
-		q.penalties().broke(peer.Node, conn.RemoteAddr(), codeOf(err))
+		q.penalties().broke(peer.Node, codeOf(err))
 		return nil, err
 	}
 	l, err := q.newLink(conn, stream, in, false)

@@ -90,11 +90,18 @@ const (
 	memberInterval = time.Second
 	// firstPenalty is how long who broke a rule gets no link. It doubles each
 	// time, since only people mend that, up to lastPenalty, within which a
-	// mended node is met again.
+	// mended node may link again.
 	firstPenalty = time.Second
 	lastPenalty  = 10 * time.Minute
+	// refusalBurst is how often one identity is refused at once, and then one
+	// a memberInterval, before where it comes from is held against it: an honest
+	// one waits for longer from the second time on.
+	refusalBurst = 8
+	// helloTime is for how long after the first packet of a connection another
+	// may be of the same greeting, which takes two since keys are post-quantum.
+	helloTime = 20 * time.Millisecond
 	// hostMemory is for how long few connections come from where somebody was
-	// refused, at least: an attack that pauses has not ended. hostBurst and
+	// refused so, at least: an attack that pauses has not ended. hostBurst and
 	// hostInterval are how many: two handshakes a second are a hundredth of a
 	// processor.
 	hostMemory   = time.Minute

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,10 @@ import (
 // handshake takes milliseconds of processor time, and who is there is known
 // only after it. So each identity has as many links as a bucket has tokens;
 // one whose link was closed for a violation is refused for a time that doubles
-// with each; and where such a one came from, connections are refused at their
-// first packet but for a few a second. Whoever else comes from there shares
-// those few for as long.
+// with each; and where one comes from that is refused over and over, faster
+// than an honest one would come back, connections are refused at their first
+// packet but for a few a second. Whoever else comes from there shares those few
+// for as long.
 type penalties struct {
 	now func() time.Time
 
@@ -29,6 +31,7 @@ type penalties struct {
 // member is what is held against an identity.
 type member struct {
 	links   tokens
+	refused tokens    // what an honest one would be refused
 	strikes int       // violations in a row
 	until   time.Time // when the last one is paid for
 	forget  time.Time // when it is forgotten
@@ -36,9 +39,10 @@ type member struct {
 	frames  pace
 }
 
-// host is where a member came from that was refused.
+// host is where a member came from that was refused over and over.
 type host struct {
 	links  tokens
+	let    time.Time // when the last connection was let through
 	forget time.Time
 }
 
@@ -47,15 +51,11 @@ func newPenalties() *penalties {
 }
 
 // violations are the codes of links that are closed for what the peer did.
-var violations = []Code{CodeProtocol, CodeForged, CodeRefusals}
+var violations = []Code{CodeProtocol, CodeForged}
 
 // broke says that a link with a node was closed with a code by this end.
-func (p *penalties) broke(node crdt.NodeID, from net.Addr, code Code) {
-	violation := false
-	for _, v := range violations {
-		violation = violation || code == v
-	}
-	if !violation {
+func (p *penalties) broke(node crdt.NodeID, code Code) {
+	if !slices.Contains(violations, code) {
 		return
 	}
 	p.mu.Lock()
@@ -68,7 +68,6 @@ func (p *penalties) broke(node crdt.NodeID, from net.Addr, code Code) {
 	pause := min(firstPenalty<<min(m.strikes, 30), lastPenalty)
 	m.strikes++
 	m.code, m.until, m.forget = code, now.Add(pause), now.Add(2*pause+hostMemory)
-	p.accuse(from, now)
 }
 
 // errKept says why a member gets no link now.
@@ -101,7 +100,9 @@ func (p *penalties) enter(node crdt.NodeID, from net.Addr) error {
 		kept = &errKept{CodeBusy, memberInterval}
 	}
 	p.kept++
-	p.accuse(from, now)
+	if !m.refused.take(now, refusalBurst, memberInterval) {
+		p.accuse(from, now)
+	}
 	return kept
 }
 
@@ -126,30 +127,38 @@ func (p *penalties) accuse(from net.Addr, now time.Time) {
 func (p *penalties) knock(from net.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.hosts) == 0 {
+	now := p.now()
+	h := p.host(from, now)
+	if h == nil {
 		return true
 	}
-	h, now := p.hosts[prefixOf(from)], p.now()
-	if h == nil || now.After(h.forget) || h.links.take(now, hostBurst, hostInterval) {
+	if h.links.take(now, hostBurst, hostInterval) {
+		h.let = now
 		return true
 	}
 	p.kept++
 	return false
 }
 
-// keepsOut reports whether a connection from an address would be refused now.
-func (p *penalties) keepsOut(from net.Addr) bool {
+// hears reports whether a first packet from an address may be of a connection
+// that may begin, or that just began.
+func (p *penalties) hears(from net.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := p.now()
+	h := p.host(from, now)
+	return h == nil || now.Sub(h.let) < helloTime || h.links.some(now, hostBurst, hostInterval)
+}
+
+// host returns what is held against an address, or nil. p.mu is held.
+func (p *penalties) host(from net.Addr, now time.Time) *host {
 	if len(p.hosts) == 0 {
-		return false
+		return nil
 	}
-	h, now := p.hosts[prefixOf(from)], p.now()
-	if h == nil || now.After(h.forget) || h.links.some(now, hostBurst, hostInterval) {
-		return false
+	if h := p.hosts[prefixOf(from)]; h != nil && !now.After(h.forget) {
+		return h
 	}
-	p.kept++
-	return true
+	return nil
 }
 
 // pace returns the pace of a member's frames, on all of its links.

@@ -28,7 +28,7 @@ func TestAPenaltyDoublesAndIsForgotten(t *testing.T) {
 		if err := p.enter(node, hostAt(1)); err != nil {
 			t.Fatal(err)
 		}
-		p.broke(node, hostAt(1), CodeForged)
+		p.broke(node, CodeForged)
 		*now = now.Add(want - time.Millisecond)
 		code, reason, kept := keptCode(p.enter(node, hostAt(1)))
 		if !kept || code != CodeForged || reason != "kept out for 1ms after a violation" {
@@ -38,15 +38,15 @@ func TestAPenaltyDoublesAndIsForgotten(t *testing.T) {
 		want = min(2*want, lastPenalty)
 	}
 	*now = now.Add(2*lastPenalty + hostMemory)
-	p.broke(node, hostAt(1), CodeProtocol)
+	p.broke(node, CodeProtocol)
 	*now = now.Add(firstPenalty)
 	if err := p.enter(node, hostAt(1)); err != nil {
 		t.Errorf("what is long past is counted: %v", err)
 	}
-	for _, code := range []Code{CodeNone, CodeGoingAway, CodeDuplicate, CodeTimeout, CodeVersion, CodeBusy, CodeInternal} {
-		p.broke(crdt.NodeID{2}, hostAt(2), code)
+	for _, code := range []Code{CodeNone, CodeGoingAway, CodeDuplicate, CodeTimeout, CodeVersion, CodeBusy, CodeInternal, CodeRefusals} {
+		p.broke(crdt.NodeID{2}, code)
 	}
-	if err := p.enter(crdt.NodeID{2}, hostAt(2)); err != nil || !p.knock(hostAt(2)) || len(p.hosts) != 1 {
+	if err := p.enter(crdt.NodeID{2}, hostAt(2)); err != nil || !p.knock(hostAt(2)) || len(p.hosts) != 0 {
 		t.Errorf("%v, where no rule was broken", err)
 	}
 }
@@ -67,6 +67,16 @@ func TestWhoComesTooOftenIsKeptOut(t *testing.T) {
 	}
 	if err := p.enter(crdt.NodeID{2}, hostAt(2)); err != nil {
 		t.Errorf("another node: %v", err)
+	}
+	for i := range 2 * hostBurst { // it comes back as an honest one would
+		if !p.knock(hostAt(1)) {
+			t.Fatalf("connection %d from there is refused", i+1)
+		}
+	}
+	for range refusalBurst {
+		if p.enter(node, hostAt(1)) == nil {
+			t.Fatal("it has a link")
+		}
 	}
 	let := 0
 	for range 100 {

@@ -133,7 +133,7 @@ func (l *quicLink) Close(code Code, reason string) error {
 		reason = strings.ToValidUTF8(reason[:maxReasonBytes], "")
 	}
 	if l.conn.Context().Err() == nil { // it is this end that closes
-		l.network.penalties().broke(l.peer.Node, l.far(), code)
+		l.network.penalties().broke(l.peer.Node, code)
 	}
 	return l.conn.CloseWithError(quic.ApplicationErrorCode(code), reason)
 }
