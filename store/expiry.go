@@ -15,8 +15,8 @@ import (
 //	key    09 bucket (8) | key of the record
 //	value  none
 //
-// An entry is put blind with each event that expires, by a commit and by an
-// apply, and removed by the first collection after its bucket that finds it
+// An entry is put blind with each event that expires, by a commit, an apply and a
+// heal, and removed by the first collection after its bucket that finds it
 // leads nowhere. A bucket is not before the expiry, and after it by a sixteenth
 // of what the value had left when it was put at most, or by the least width: so
 // a record that is written again and again has an entry for each bucket that

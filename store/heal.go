@@ -114,8 +114,13 @@ func (h *healing) record(theirs *crdt.Entry) error {
 	}
 	h.changed = append(h.changed, theirs.Key)
 	for i := range both {
-		if d := both[i].Dot; !holds(rec, d) {
-			h.log[d] = append(h.log[d], theirs.Key)
+		d := both[i].Dot
+		if holds(rec, d) {
+			continue
+		}
+		h.log[d] = append(h.log[d], theirs.Key)
+		if err := ns.putExpiry(bl, theirs.Key, both[i].Expires, h.put); err != nil {
+			return err
 		}
 	}
 	return nil

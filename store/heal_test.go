@@ -212,6 +212,43 @@ func TestHealLeavesNewsAndWhatFades(t *testing.T) {
 	must(t, err, crdt.ErrDelta)
 }
 
+// What expires and comes back is found when it has expired, though its entry in
+// the index was lost with it.
+func TestHealIndexesWhatExpires(t *testing.T) {
+	s, ns, _, _ := healedStore(t)
+	defer s.Close()
+	key, expires := testKey("k"), s.now()+bucketLeast
+	_, err := ns.Commit(&Write{Ops: []Op{{Key: key, Value: []byte("stays")}}})
+	ok(t, err)
+	older := recordAt(t, ns, key)
+	_, err = ns.Commit(&Write{Ops: []Op{{Key: key, Value: []byte("expires"), Expires: expires}}})
+	ok(t, err)
+	theirs := crdt.Entry{Key: key, Record: recordAt(t, ns, key)}
+	ok(t, ns.Sync(t.Context()))
+	_, err = ns.Collect(t.Context(), ns.Past(ns.Vector()), 0)
+	ok(t, err)
+	tamper(t, s, ns.records.record(nil, key), appendRecord(nil, older, ns.mustNumber))
+	var lost []expiryEntry
+	ok(t, ns.scanExpiries(s.engine.DB, ns.expiries.expiring(nil, 0, ""), expires+bucketMost, func(e expiryEntry) bool {
+		lost = append(lost, e)
+		return true
+	}))
+	if len(lost) != 1 {
+		t.Fatalf("%d entries in the index, want 1", len(lost))
+	}
+	tamper(t, s, lost[0].raw, nil)
+	if changed, err := ns.Heal([]crdt.Entry{theirs}, ns.Vector()); err != nil || changed != 1 {
+		t.Fatalf("%d records changed (%v), want 1", changed, err)
+	}
+	ok(t, s.Check(t.Context()))
+	ok(t, ns.Sync(t.Context()))
+	done, err := ns.Collect(t.Context(), ns.Past(ns.Vector()), expires+bucketLeast)
+	if got := recordAt(t, ns, key); err != nil || done.Expired != 1 || len(got) != 0 {
+		t.Errorf("collected %+v (%v), there is %v", done, err, got)
+	}
+	ok(t, s.Check(t.Context()))
+}
+
 // A writer that was ended is an entry like others, also after a restart.
 func TestRenewBeginsAnotherWriter(t *testing.T) {
 	_, o := checkedStore(t)
