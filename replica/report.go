@@ -66,10 +66,6 @@ func (m *mesh) quarantine() {
 // reportAhead tells the operator that this store lost what a peer still has.
 // Nothing is broken: it comes back as the state of others does.
 func (m *mesh) reportAhead(e protocol.Ahead) {
-	l := m.link(e.Link)
-	if l == nil {
-		return
-	}
 	ns := e.Namespace.(*store.Namespace)
 	own := ns.Durable()
 	var lacking uint64
@@ -77,10 +73,10 @@ func (m *mesh) reportAhead(e protocol.Ahead) {
 		lacking += d.Seq - min(d.Seq, own.Seq(d.Writer))
 	}
 	text := "a peer has transactions of this node that its store lacks: it lost its tail, was restored, or runs twice; they are fetched"
-	m.log.Warn(text, "namespace", ns.Name(), "peer", l.peer.Short(), "writers", len(e.Entries), "transactions", lacking)
+	m.log.Warn(text, "namespace", ns.Name(), "peer", e.Peer.Short(), "writers", len(e.Entries), "transactions", lacking)
 	m.losses.add(ns.Name(), own, e.Entries, m.notices.now())
 	m.notices.add(Notice{
-		Kind: NoticeLost, Namespace: ns.Name(), Node: l.peer, Writers: e.Entries,
+		Kind: NoticeLost, Namespace: ns.Name(), Node: e.Peer, Writers: e.Entries,
 		Text: fmt.Sprintf("%s (%d transactions of %d writers)", text, lacking, len(e.Entries)),
 	})
 }

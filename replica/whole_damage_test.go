@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica/protocol"
 	"github.com/anabranch-db/anabranch/transport/simnet"
 )
 
@@ -178,6 +179,25 @@ func TestALostTailIsSaidAndComesBack(t *testing.T) {
 		}
 		if got := other.noticed(); len(got) != 0 {
 			t.Errorf("notices elsewhere: %v", got)
+		}
+	})
+}
+
+// So it is when the link is gone over which the peer told.
+func TestALostTailIsSaidWhenTheLinkIsGone(t *testing.T) {
+	inBubble(t, 1, simnet.Options{}, func(f *wholeFleet) {
+		n, peer := f.nodes[0], crdt.NodeID{7}
+		w := crdt.WriterID{1}
+		n.db.mesh.reportAhead(protocol.Ahead{Peer: peer, Namespace: n.namespace("edge").store, Entries: []crdt.Dot{{Writer: w, Seq: 4}}})
+		s, err := n.db.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Notices; len(got) != 1 || got[0].Kind != NoticeLost || got[0].Node != peer {
+			t.Errorf("notices %v", got)
+		}
+		if lost := s.Namespaces[0].Losses; len(lost) != 1 || lost[0].Writer != w || lost[0].Missing != 4 {
+			t.Errorf("losses %+v", lost)
 		}
 	})
 }

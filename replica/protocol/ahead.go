@@ -33,7 +33,7 @@ func (m *Machine) noteAhead(s *session, p *crdt.Past) {
 		s.ahead[d.Writer] = d.Seq
 	}
 	slices.SortFunc(ours, crdt.Dot.Compare)
-	m.emit(Ahead{s.link.id, s.space.ns, ours})
+	m.emit(Ahead{s.link.peer, s.space.ns, ours})
 }
 
 // noteComing looks again at what is about to be merged, now that more writers

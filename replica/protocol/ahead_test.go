@@ -89,8 +89,14 @@ func TestWhatIsComingIsReportedOnceItsWritersAreKnown(t *testing.T) {
 			h.Step(3, LinkDown{2})
 		}
 		ns.known = true
-		if got := aheads(h.Step(4, Learned{Job: learn})); len(got) != 1 {
+		effects = h.Step(4, Learned{Job: learn})
+		if got := aheads(effects); len(got) != 1 {
 			t.Errorf("links gone %v: %v is reported, want what comes", gone, got)
+		}
+		for _, e := range effects {
+			if e, ok := e.(Ahead); ok && e.Peer != (crdt.NodeID{1}) {
+				t.Errorf("links gone %v: it is reported of %v, want who sent it", gone, e.Peer)
+			}
 		}
 	}
 }

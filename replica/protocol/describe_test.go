@@ -170,7 +170,7 @@ func (na namer) effect(e Effect) string {
 	case SetTimer:
 		return fmt.Sprintf("SetTimer %d", e.AtMillis)
 	case Ahead:
-		return fmt.Sprintf("Ahead %d %s %s", e.Link, e.Namespace.Name(), na.entries(e.Entries))
+		return fmt.Sprintf("Ahead %s %s %s", na.node(e.Peer), e.Namespace.Name(), na.entries(e.Entries))
 	}
 	return fmt.Sprintf("%T", e)
 }

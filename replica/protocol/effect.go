@@ -278,9 +278,10 @@ type SetTimer struct{ AtMillis int64 }
 // in the store: the store lost its tail or was restored from a backup, or, if
 // the writer is the one in use, this process was resumed from a memory
 // snapshot and must take a new writer, at the latest with the merge of those
-// transactions. A writer is reported once per link.
+// transactions. A writer is reported once per session. The link over which the
+// peer told it may be gone by then.
 type Ahead struct {
-	Link      LinkID
+	Peer      crdt.NodeID
 	Namespace Namespace
 	Entries   []crdt.Dot
 }
