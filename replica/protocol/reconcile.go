@@ -139,6 +139,9 @@ func (m *Machine) servedCompare(ev Served) {
 		m.endOffer(s)
 	}
 	if j.heals {
+		if outdated {
+			m.tend(s)
+		}
 		return // the peer gives up by itself
 	}
 	s.wanted = true

@@ -29,3 +29,25 @@ func TestAWantWhileABuildIsGivenUpIsAnswered(t *testing.T) {
 		t.Errorf("job %d, and then %d, in %v", first, again, effects)
 	}
 }
+
+// A Want that comes while a compare is answered that the peer does not wait for
+// any more is answered once that has ended, well or not.
+func TestAWantBehindAnEndedHealIsAnswered(t *testing.T) {
+	for _, err := range []error{nil, errDisk} {
+		p := newHealPair(t, true)
+		mine, peer := p.sides[0], p.sides[1]
+		p.pass(DigestDelayMillis)
+		peer.send(encodeCompare(1, p.session(0).heal.serves, nil))
+		p.deliver()
+		p.finish(1, false, nil)
+		peer.send((&want{1}).encode())
+		p.deliver()
+		if len(mine.serves) != 1 || len(mine.builds) != 0 {
+			t.Fatalf("%d answers and %d builds before the answer ended", len(mine.serves), len(mine.builds))
+		}
+		p.step(mine, Served{Job: mine.serves[0].Job, Err: err})
+		if len(mine.builds) != 1 {
+			t.Errorf("%d builds after it ended with %v, want 1", len(mine.builds), err)
+		}
+	}
+}
