@@ -134,6 +134,31 @@ func TestAPeerThatAnnouncesForEverIsCutOff(t *testing.T) {
 	}
 }
 
+// A node that used up its own numbers gets more with another link, and does not
+// accuse its peer.
+func TestWhoUsedUpItsNumbersAccusesNobody(t *testing.T) {
+	m, l := greeted(t)
+	l.numbers = MaxNumbers - 1
+	for i, want := range []int{1, 0} {
+		sp := named{flat{}, string(rune('a' + i))}
+		effects := m.Step(0, Opened{sp, sp.Past(nil)})
+		if len(m.links) != want {
+			t.Fatalf("%d links after namespace %d, want %d", len(m.links), i, want)
+		}
+		if c, ok := effects[len(effects)-1].(Close); want == 0 && (!ok || c.Code != CodeTimeout) {
+			t.Errorf("effects %v", effects)
+		}
+	}
+}
+
+// named is a namespace of another name.
+type named struct {
+	flat
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
 // What was told keeps entries that later ones imply. A node that restarts all
 // the time must not let it grow for ever.
 func TestWhatWasToldStaysShort(t *testing.T) {

@@ -321,7 +321,7 @@ const (
 	CodeRevoked                   // the peer's credential was revoked
 	CodeForged                    // a writer record that its node did not sign
 	CodeRefused                   // the peer refused too many deltas in a row
-	CodeTimeout                   // no Hello in time
+	CodeTimeout                   // no Hello in time, or our numbers are used up
 	CodeLimit                     // a bound of limits.go was exceeded
 )
 

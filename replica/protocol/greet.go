@@ -77,7 +77,9 @@ func (m *Machine) inSync(s *session) {
 func (m *Machine) announce(s *session) {
 	l := s.link
 	if l.numbers == MaxNumbers {
-		m.close(l, CodeLimit, "the numbers for namespaces are used up")
+		// Not CodeLimit, which says that the peer broke a rule: it is this end that
+		// has had its time on this link, and it begins anew on another.
+		m.close(l, CodeTimeout, "the numbers for namespaces are used up")
 		return
 	}
 	l.numbers++
