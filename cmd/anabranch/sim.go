@@ -59,6 +59,8 @@ one did.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case replay == "" && cmd.Flags().Changed("replay"):
+				return usagef("--replay takes a file")
 			case replay != "" && (cmd.Flags().Changed("seeds") || cmd.Flags().Changed("first")):
 				return usagef("--replay is of one run: it goes with neither --seeds nor --first")
 			case replay != "":

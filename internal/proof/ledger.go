@@ -21,7 +21,7 @@ type entry struct {
 	Date    string   `json:"date"` // 2006-01-02, UTC
 	Failed  []string `json:"failed,omitempty"`
 	Figures figures  `json:"figures"`
-	First   uint64   `json:"first,omitempty"` // of the seeds; 0: it has none
+	First   uint64   `json:"first,omitempty"` // of the seeds; 0: it has none, or failed, and they are due again
 	Last    uint64   `json:"last,omitempty"`
 	Seconds int64    `json:"seconds"`
 	Skipped []string `json:"skipped,omitempty"`
@@ -43,11 +43,11 @@ func newEntry(commit string, s *suite, seeds seedRange, a *account, took time.Du
 		Commit: commit, Date: time.Now().UTC().Format(time.DateOnly), Suite: s.name,
 		Figures: a.figures, Seconds: int64(took.Seconds()), Skipped: slices.Compact(slices.Sorted(slices.Values(a.skipped))),
 	}
-	if s.seeds > 0 {
-		e.First, e.Last = seeds.first, seeds.first+seeds.count-1
-	}
 	for _, f := range a.failed {
 		e.Failed = append(e.Failed, f.String())
+	}
+	if s.seeds > 0 && len(e.Failed) == 0 { // else they are due again
+		e.First, e.Last = seeds.first, seeds.first+seeds.count-1
 	}
 	return e
 }
@@ -84,6 +84,11 @@ func readLedger(root string) (ledger, error) {
 
 // enter adds an entry to the ledger of a module, and writes the table anew.
 func enter(root string, e entry) error {
+	if l, err := readLedger(root); err != nil {
+		return err
+	} else if e.First > 0 && e.First < l.next(e.Suite) {
+		return fmt.Errorf("suite %s has had seeds up to %d, so those from %d on are not entered: --scratch runs them again", e.Suite, l.next(e.Suite)-1, e.First)
+	}
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err

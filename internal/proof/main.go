@@ -63,6 +63,9 @@ func runCommand() *cobra.Command {
 		ValidArgs: names,
 		Args:      cobra.OnlyValidArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("seeds") && o.seeds == 0 || cmd.Flags().Changed("first") && o.first == 0 {
+				return fmt.Errorf("--seeds and --first begin at 1")
+			}
 			if len(args) == 0 {
 				args = names
 			}
@@ -114,8 +117,12 @@ func runSuite(cmd *cobra.Command, o runOptions, s *suite, root string) (e entry,
 		}
 	}
 	seeds := seedRange{o.first, o.seeds}
+	next := l.next(s.name)
 	if seeds.first == 0 {
-		seeds.first = l.next(s.name)
+		seeds.first = next
+	}
+	if s.seeds > 0 && !o.scratch && seeds.first < next {
+		return e, fmt.Errorf("suite %s has had seeds up to %d: --scratch runs them again", s.name, next-1)
 	}
 	if seeds.count == 0 {
 		seeds.count = s.seeds

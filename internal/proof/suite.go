@@ -41,7 +41,7 @@ var suites = []suite{
 			pkg: "./replica/sim", run: "^TestFleetsThatPartAndRejoinConverge$",
 			flags: []string{"-sim.seeds={seeds}", "-sim.first={first}"},
 		}, {
-			pkg: "./replica/sim", run: "^TestARunFollowsFromItsPlan$",
+			pkg: "./replica/sim", run: "^(TestARunFollowsFromItsPlan|TestRunsThatFailedOnce)$",
 			flags: []string{"-replays=1000", "-replays.first={first}"},
 		}},
 	},

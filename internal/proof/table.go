@@ -16,16 +16,22 @@ func (l ledger) table() string {
 What the suites tried, and what came of it. This page is written by
 ` + "`go run ./internal/proof run`" + `, which runs them, enters each run in [the
 ledger](` + ledgerFile + `) with its commit, and sums it up here. A
-suite that is drawn from seeds goes on where the ledger ends: totals are of
-different seeds. "Then" is at the commit that a suite ran on last, "in all" over
-all commits.
+suite that is drawn from seeds goes on where the ledger ends, so that totals are
+of different seeds; those of a run that failed are due again. "There" is at the
+commit that a suite ran on last, "in all" over all commits.
 
-| suite | last commit | tried then | in all | goal | operations | faults injected | violations then | in all |
+| suite | last commit | tried there | tried in all | goal | operations in all | faults injected in all | violations there | violations in all |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
 `)
 	for _, s := range suites {
 		b.WriteString(l.of(s.name).summary(&s))
 	}
+	b.WriteString(`
+A seed is one fleet, from its first write to the end of all faults and to rest,
+in which a few transactions meet a few faults: many small fleets find more than
+a few large ones. An operation is a transaction of a fleet, or a call of a test.
+A violation is something that must hold and did not, or a test that failed.
+`)
 	l.faults(&b)
 	for _, s := range suites {
 		l.of(s.name).section(&s, &b)

@@ -101,13 +101,16 @@ func listed[K comparable](all map[K]int) string {
 	return strings.Join(text, ", ")
 }
 
-// Injected returns how often each kind of fault occurred, by name: what
-// happened from outside, but for Act, Mend and Urgent, and what the network, disks
-// and clocks did.
+// ordinary are the kinds of what happens that are no faults, and those that are
+// counted in more detail.
+var ordinary = []Kind{Act, Mend, Urgent, Backup, Collect, Drop, Meter, Clock, Tamper}
+
+// Injected returns how often each kind of fault occurred, by name: what went
+// wrong from outside, and what the network, disks and clocks did.
 func (c *Count) Injected() map[string]int {
 	all := map[string]int{}
 	for k, n := range c.Happened {
-		if k != Act && k != Mend && k != Urgent {
+		if !slices.Contains(ordinary, k) {
 			all[string(k)] += n
 		}
 	}

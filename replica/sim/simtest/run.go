@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/anabranch-db/anabranch/replica/sim"
@@ -33,6 +34,9 @@ func Run(t *testing.T, newApp func() sim.App, faults ...sim.Kind) sim.Count {
 	if *only != 0 {
 		return show(t, *only, newApp, faults)
 	}
+	if *seeds == 0 || *first == 0 {
+		t.Fatal("-sim.seeds and -sim.first begin at 1")
+	}
 	count := *seeds
 	if testing.Short() {
 		count = max(count/10, 1)
@@ -52,7 +56,10 @@ func Run(t *testing.T, newApp func() sim.App, faults ...sim.Kind) sim.Count {
 }
 
 // noFaults are the kinds that are none, and what they are published as.
-var noFaults = map[sim.Kind]string{sim.Act: "acts", sim.Mend: "mends", sim.Urgent: "priorities"}
+var noFaults = map[sim.Kind]string{
+	sim.Act: "acts", sim.Mend: "mends", sim.Urgent: "priorities", sim.Backup: "backups",
+	sim.Collect: "collections", sim.Drop: "namespaces-dropped", sim.Meter: "meters-set",
+}
 
 // publish publishes what runs did as attributes of a test.
 func publish(t *testing.T, done *sweep.Result) {
@@ -95,16 +102,15 @@ func report(t *testing.T, f sweep.Failure) {
 func show(t *testing.T, seed uint64, newApp func() sim.App, faults []sim.Kind) sim.Count {
 	t.Helper()
 	p, failure := sim.Shrink(sim.NewPlan(seed, faults), newApp)
+	if failure != nil {
+		name, err := keep(p, failure)
+		if err != nil {
+			t.Error(err)
+		}
+		text, _ := p.MarshalText()
+		t.Errorf("%v\n%s\nThis is kept in %s, for a test with simtest.Replay.", failure, text, name)
+	}
 	count, _ := sim.Run(p, newApp(), func(line string) { fmt.Println(line) })
-	if failure == nil {
-		return count
-	}
-	name, err := keep(p, failure)
-	if err != nil {
-		t.Error(err)
-	}
-	text, _ := p.MarshalText()
-	t.Errorf("%v\n%s\nThis is kept in %s, which Replay runs from now on.", failure, text, name)
 	return count
 }
 
@@ -117,7 +123,7 @@ func keep(p *sim.Plan, f *sim.Failure) (name string, err error) {
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		return "", err
 	}
-	name = filepath.Join("testdata", fmt.Sprintf("seed-%d.txt", p.Seed))
+	name = filepath.Join("testdata", fmt.Sprintf("seed-%d-%s.txt", p.Seed, strings.ReplaceAll(f.Check, " ", "-")))
 	return name, os.WriteFile(name, append(fmt.Appendf(nil, "# %s\n", f.Check), text...), 0o644)
 }
 
