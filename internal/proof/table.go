@@ -17,8 +17,8 @@ What the suites tried, and what came of it. This page is written by
 ` + "`go run ./internal/proof run`" + `, which runs them, enters each run in [the
 ledger](` + ledgerFile + `) with its commit, and sums it up here. A
 suite that is drawn from seeds goes on where the ledger ends, so that totals are
-of different seeds; those of a run that failed are due again. "There" is at the
-commit that a suite ran on last, "in all" over all commits.
+of different seeds, but that those of a run that failed come, and count, again.
+"There" is at the commit that a suite ran on last, "in all" over all commits.
 
 | suite | last commit | tried there | tried in all | goal | operations in all | faults injected in all | violations there | violations in all |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
