@@ -150,6 +150,7 @@ func TestAFullDiskTakesNothingThatWasPromised(t *testing.T) {
 		w := newCrashWorld(t, seed)
 		w.ok(w.store.Close())
 		w.sick.Store(true)
+		w.full = true
 		small := crashdisk.NewSmall(w.disk, 0)
 		names, err := w.disk.List("db/data")
 		w.ok(err)
@@ -160,8 +161,9 @@ func TestAFullDiskTakesNothingThatWasPromised(t *testing.T) {
 		}
 		small.SetRoom(1 << 40)
 		w.openOn(small)
-		for range 5 {
-			small.SetRoom(small.Used() + w.rng.Int64N(100<<10))
+		for i := range 5 {
+			// less room each time, so that the shortest trace fills the disk
+			small.SetRoom(small.Used() + w.rng.Int64N(100<<10>>(2*i)))
 			for range *crashSteps / 5 {
 				if w.stepUntilSick(1) {
 					full++
@@ -180,6 +182,7 @@ func TestAFullDiskTakesNothingThatWasPromised(t *testing.T) {
 			w.sick.Store(true)
 		}
 		w.sick.Store(false)
+		w.full = false
 		w.converge()
 		w.reopen()
 		w.converge()

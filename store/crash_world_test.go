@@ -29,6 +29,7 @@ type crashWorld struct {
 	stage  int // bytes from which on deltas are staged; 0 is anything
 	disk   *crashdisk.Disk
 	sick   atomic.Bool // operations of the disk may fail
+	full   bool        // the disk fills up
 	store  *store.Store
 	peers  [2]*peer
 	issued map[crdt.Dot]bool // every dot that the store ever gave out
