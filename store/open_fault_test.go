@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -25,36 +26,47 @@ func TestOpenAfterALostRunSurvivesAFailingDisk(t *testing.T) {
 		ok(t, e.wait(b))
 		killed := disk.cut(0).(*vfs.MemFS)
 		ok(t, e.Close())
-		failed := 0
-		for n := int64(1); ; n++ {
-			disk := sickDiskOf(killed.CrashClone(vfs.CrashCloneCfg{}))
-			reached, inOptions := false, false
-			disk.sicken(func(at int64, op errorfs.Op) error {
-				if at != n {
-					return nil
-				}
-				reached, inOptions = true, strings.Contains(op.Path, ".dbtmp") || strings.Contains(op.Path, "OPTIONS-")
-				return syscall.EIO
-			})
-			e, err := openEngine("db", smallEngine(disk.FS))
-			synctest.Wait() // for what Pebble left behind
-			if err == nil {
-				_ = e.Close() // it may have met the fault
-			} else if must(t, err, syscall.EIO); inOptions {
-				failed++
-			}
-			if disk.heal(); !reached {
-				break
-			}
-			e, err = openEngine("db", smallEngine(disk.FS))
-			ok(t, err)
-			if v, err := get(e, "key"); err != nil || v != "value" {
-				t.Fatalf("after operation %d failed: %q, %v", n, v, err)
-			}
-			ok(t, e.Close())
+		every := func(errorfs.Op) bool { return true }
+		ofOptions := func(op errorfs.Op) bool {
+			return strings.Contains(op.Path, ".dbtmp") || strings.Contains(op.Path, "OPTIONS-")
 		}
-		if failed < 4 { // made, written, synced, renamed
+		openFailing(t, killed, every)
+		if failed := openFailing(t, killed, ofOptions); failed < 4 { // made, written, synced, renamed
 			t.Errorf("%d operations on the OPTIONS file failed", failed)
 		}
 	})
+}
+
+// openFailing opens a copy of the disk for each of the operations that count,
+// which fails, and reports how many of these opens failed for it.
+func openFailing(t *testing.T, killed *vfs.MemFS, counts func(errorfs.Op) bool) (failed int) {
+	t.Helper()
+	for n := int64(1); ; n++ {
+		disk := sickDiskOf(killed.CrashClone(vfs.CrashCloneCfg{}))
+		var at atomic.Int64
+		disk.sicken(func(_ int64, op errorfs.Op) error {
+			if !counts(op) || at.Add(1) != n {
+				return nil
+			}
+			return syscall.EIO
+		})
+		e, err := openEngine("db", smallEngine(disk.FS))
+		synctest.Wait() // for what Pebble left behind
+		if err == nil {
+			_ = e.Close() // it may have met the fault
+		} else {
+			must(t, err, syscall.EIO)
+			failed++
+		}
+		disk.heal()
+		e, err = openEngine("db", smallEngine(disk.FS))
+		ok(t, err)
+		if v, err := get(e, "key"); err != nil || v != "value" {
+			t.Fatalf("after operation %d failed: %q, %v", n, v, err)
+		}
+		ok(t, e.Close())
+		if at.Load() < n {
+			return failed
+		}
+	}
 }
