@@ -16,7 +16,7 @@ func commands(g *globals) []*cobra.Command {
 		mapCommand(g), maxCommand(g), minCommand(g), logCommand(g),
 		scanCommand(g), watchCommand(g), exportCommand(g), importCommand(g),
 		backupCommand(g), restoreCommand(g), repairCommand(g), doctorCommand(g),
-		demoCommand(g), simCommand(g), versionCommand(g),
+		demoCommand(g), simCommand(g), benchCommand(g), versionCommand(g),
 	}
 }
 

@@ -62,9 +62,14 @@ var plan = []room{
 	},
 	{
 		dir:   "cmd/...",
-		rooms: []string{"replica", "replica/lan", "replica/sim", "replica/sim/sweep", "crdt", "transport"},
+		rooms: []string{"replica", "replica/lan", "replica/sim", "replica/sim/sweep", "crdt", "transport", "internal/bench"},
 		libs:  []string{"github.com/spf13/cobra", "golang.org/x/term", msgpack},
 		tests: []string{"internal/netlab", "internal/fuzz", scripts, rapid},
+	},
+	{
+		dir:   "internal/bench",
+		rooms: []string{"crdt", "store", "transport", "replica", "replica/protocol", "replica/sim"},
+		libs:  []string{pebble, "github.com/quic-go/quic-go", "golang.org/x/sys"},
 	},
 	{dir: "internal/crashdisk", libs: []string{pebble}},
 	{dir: "internal/netlab", libs: []string{"golang.org/x/sys"}},

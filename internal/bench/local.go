@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/replica"
+)
+
+// hotKeys is how many keys the rows of writing write to.
+const hotKeys = 100_000
+
+// localRows are of what one node does with no network.
+func localRows() []Row {
+	rows := []Row{{
+		Name: "set/buffered", Work: "a register is set, buffered", Raw: "a Pebble batch of 2 puts, no sync",
+		Unit: "op/s", Goal: Goal{AtLeast: 0.85},
+		Prepare: func(l *Lab) (Repetition, error) { return prepareSet(l, 1, true) },
+	}}
+	for _, writers := range []int{1, 8, 64} {
+		rows = append(rows, Row{
+			Name: fmt.Sprintf("set/durable/%d", writers), Work: fmt.Sprintf("a register is set, durable, %d writers", writers),
+			Raw: "a Pebble batch of 2 puts, synced", Unit: "op/s", Goal: Goal{AtLeast: 0.95},
+			Prepare: func(l *Lab) (Repetition, error) { return prepareSet(l, writers, false) },
+		})
+	}
+	return rows
+}
+
+// openNamespace opens a database of its own, and a namespace in it.
+func openNamespace(l *Lab, o replica.Options) (*replica.Namespace, error) {
+	dir, err := l.Dir()
+	if err != nil {
+		return nil, err
+	}
+	db, err := replica.Open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	l.Cleanup(db.Close)
+	return db.Namespace("bench")
+}
+
+// prepareSet sets registers one a transaction, from so many goroutines.
+func prepareSet(l *Lab, writers int, buffered bool) (Repetition, error) {
+	ns, err := openNamespace(l, replica.Options{})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := openRaw(l)
+	if err != nil {
+		return nil, err
+	}
+	registers := make([]crdt.Register[[]byte], hotKeys)
+	for i := range registers {
+		registers[i] = crdt.NewRegister[[]byte](fmt.Sprintf("%016d", i))
+	}
+	value, mode := make([]byte, valueBytes), pebble.Sync
+	t := Turns{Each: 40 * writers, Turns: 10}
+	if buffered {
+		mode, t.Each = pebble.NoSync, 10_000
+	}
+	var oursAt, rawAt atomic.Uint64
+	t.Ours = parallel(writers, func() error {
+		r := &registers[shuffled(&oursAt)]
+		return ns.UpdateWith(l.Context, replica.UpdateOptions{Buffered: buffered}, func(tx *replica.Tx) error { return r.Set(tx, value) })
+	})
+	t.Raw = parallel(writers, func() error { return rawPut(raw, shuffled(&rawAt), rawAt.Load(), mode) })
+	return t.Rate, nil
+}
+
+// shuffled counts through 0 to hotKeys-1, in an order that is not the keys'.
+func shuffled(at *atomic.Uint64) uint64 { return at.Add(61_803) % hotKeys }
+
+// parallel runs op n times, on so many goroutines.
+func parallel(workers int, op func() error) func(n int) error {
+	return func(n int) error {
+		if workers == 1 {
+			for range n {
+				if err := op(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		var all sync.WaitGroup
+		failed := make(chan error, workers)
+		for range workers {
+			all.Go(func() {
+				for range n / workers {
+					if err := op(); err != nil {
+						failed <- err
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		close(failed)
+		return <-failed
+	}
+}
+
+// rawPut commits a batch of a record and a log entry of the sizes that ours
+// have.
+func rawPut(db *pebble.DB, key, seq uint64, mode *pebble.WriteOptions) error {
+	b := db.NewBatch()
+	defer b.Close()
+	var k, log [keyBytes + 2]byte
+	var value [valueBytes + 20]byte
+	binary.BigEndian.PutUint64(k[:], key)
+	log[0] = 1
+	binary.BigEndian.PutUint64(log[10:], seq)
+	if err := b.Set(k[:], value[:], nil); err != nil {
+		return err
+	}
+	if err := b.Set(log[:], value[:24], nil); err != nil {
+		return err
+	}
+	return b.Commit(mode)
+}

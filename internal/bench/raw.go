@@ -1,0 +1,40 @@
+package bench
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// The sizes that all rows use, those of the figures that peers are known by.
+const (
+	keyBytes   = 16
+	valueBytes = 100
+)
+
+// openRaw opens a bare Pebble in a folder of its own, with the cache and
+// memtable that a database of ours has by default.
+func openRaw(l *Lab) (*pebble.DB, error) {
+	dir, err := l.Dir()
+	if err != nil {
+		return nil, err
+	}
+	cache := pebble.NewCache(16 << 20)
+	defer cache.Unref()
+	db, err := pebble.Open(dir, &pebble.Options{
+		Cache: cache, MemTableSize: 4 << 20, FormatMajorVersion: pebble.FormatValueSeparation,
+		Logger: quiet{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.Cleanup(db.Close)
+	return db, nil
+}
+
+// quiet is a logger for nobody.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)              {}
+func (quiet) Errorf(string, ...any)             {}
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -1,0 +1,9 @@
+package bench
+
+import "slices"
+
+// Rows returns all rows, in the order of the table. Each group is in a file of
+// its own.
+func Rows() []Row {
+	return slices.Concat(localRows())
+}
