@@ -17,5 +17,6 @@
 // # What it does not do
 //
 // It does not format, vet or lint; gofmt, go vet and staticcheck do. It does
-// not look into testdata, nor into folders whose name begins with '.' or '_'.
+// not look into testdata, nor into folders whose name begins with '.' or '_',
+// nor into those with a go.mod of their own.
 package house

@@ -68,7 +68,7 @@ var plan = []room{
 	},
 	{
 		dir:   "internal/bench",
-		rooms: []string{"crdt", "store", "transport", "replica", "replica/protocol", "replica/sim"},
+		rooms: []string{"crdt", "store", "transport", "replica", "replica/protocol", "replica/sim", "internal/plot"},
 		libs:  []string{pebble, "github.com/quic-go/quic-go", "golang.org/x/sys"},
 	},
 	{dir: "internal/crashdisk", libs: []string{pebble}},
@@ -76,6 +76,7 @@ var plan = []room{
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},
 	{dir: "internal/fuzz"},
 	{dir: "internal/house", tests: []string{scripts}},
+	{dir: "internal/plot"},
 	{dir: "internal/planted", libs: []string{scripts}},
 	{dir: "internal/proof", libs: []string{"github.com/spf13/cobra"}},
 	{dir: "internal/steady"},

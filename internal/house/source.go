@@ -105,7 +105,7 @@ func load(tree fs.FS, module string) ([]*source, error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && skipped(name):
+		case d.IsDir() && (skipped(name) || name != "." && isModule(tree, name)):
 			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(name, ".go"):
 			return nil
@@ -126,6 +126,13 @@ func load(tree fs.FS, module string) ([]*source, error) {
 func skipped(dir string) bool {
 	base := path.Base(dir)
 	return base == "testdata" || base != "." && (base[0] == '.' || base[0] == '_')
+}
+
+// isModule tells whether the folder is the root of a module. One below another
+// is no part of it.
+func isModule(tree fs.FS, dir string) bool {
+	_, err := fs.Stat(tree, path.Join(dir, "go.mod"))
+	return err == nil
 }
 
 func parse(fset *token.FileSet, tree fs.FS, name string) (*source, error) {
