@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // The sizes that all rows use, those of the figures that peers are known by.
@@ -14,7 +15,12 @@ const (
 
 // openRaw opens a bare Pebble in a folder of its own, with the cache and
 // memtable that a database of ours has by default.
-func openRaw(l *Lab) (*pebble.DB, error) {
+func openRaw(l *Lab) (*pebble.DB, error) { return openRawOn(l, vfs.Default) }
+
+// openRawMemory opens one on a disk in memory.
+func openRawMemory(l *Lab) (*pebble.DB, error) { return openRawOn(l, vfs.NewMem()) }
+
+func openRawOn(l *Lab, fs vfs.FS) (*pebble.DB, error) {
 	dir, err := l.Dir()
 	if err != nil {
 		return nil, err
@@ -22,7 +28,7 @@ func openRaw(l *Lab) (*pebble.DB, error) {
 	cache := pebble.NewCache(16 << 20)
 	defer cache.Unref()
 	db, err := pebble.Open(dir, &pebble.Options{
-		Cache: cache, MemTableSize: 4 << 20, FormatMajorVersion: pebble.FormatValueSeparation,
+		FS: fs, Cache: cache, MemTableSize: 4 << 20, FormatMajorVersion: pebble.FormatValueSeparation,
 		Logger: quiet{},
 	})
 	if err != nil {
