@@ -273,6 +273,8 @@ func (g grants) MayWrite(namespace string) bool { return g.CanWrite(namespace) }
 func addStats(sum *transport.LinkStats, s transport.LinkStats) {
 	sum.FramesSent += s.FramesSent
 	sum.FramesReceived += s.FramesReceived
+	sum.FrameBytesSent += s.FrameBytesSent
+	sum.FrameBytesReceived += s.FrameBytesReceived
 	sum.BytesSent += s.BytesSent
 	sum.BytesReceived += s.BytesReceived
 }

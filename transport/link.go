@@ -50,6 +50,9 @@ type Link interface {
 type LinkStats struct {
 	// FramesSent and FramesReceived count whole frames.
 	FramesSent, FramesReceived uint64
+	// FrameBytesSent and FrameBytesReceived count what frames take on the
+	// link's stream, with their lengths; the rest of the bytes below is QUIC's.
+	FrameBytesSent, FrameBytesReceived uint64
 	// BytesSent and BytesReceived count bytes of UDP payload: handshake,
 	// headers and repeats included.
 	BytesSent, BytesReceived uint64

@@ -31,6 +31,7 @@ type quicLink struct {
 	pace    *pace // of the peer, on all of its links
 
 	framesSent, framesReceived atomic.Uint64
+	frameBytes                 struct{ sent, received atomic.Uint64 } // with lengths
 }
 
 var _ Link = (*quicLink)(nil)
@@ -77,6 +78,7 @@ func (l *quicLink) Send(ctx context.Context, frame []byte) error {
 	switch {
 	case err == nil:
 		l.framesSent.Add(1)
+		l.frameBytes.sent.Add(uint64(lengthBytes + len(frame)))
 		return nil
 	case err != ctx.Err():
 		return l.ended(err)
@@ -117,6 +119,7 @@ func (l *quicLink) Receive(ctx context.Context) ([]byte, error) {
 	switch {
 	case err == nil:
 		l.framesReceived.Add(1)
+		l.frameBytes.received.Add(uint64(lengthBytes + len(frame)))
 		if wait := l.pace.read(time.Now()); wait > 0 {
 			l.rest(ctx, wait)
 		}
@@ -143,6 +146,7 @@ func (l *quicLink) Stats() LinkStats {
 	s := l.conn.ConnectionStats()
 	return LinkStats{
 		FramesSent: l.framesSent.Load(), FramesReceived: l.framesReceived.Load(),
+		FrameBytesSent: l.frameBytes.sent.Load(), FrameBytesReceived: l.frameBytes.received.Load(),
 		BytesSent: s.BytesSent, BytesReceived: s.BytesReceived,
 		RTT: s.SmoothedRTT,
 	}

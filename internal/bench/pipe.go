@@ -89,30 +89,30 @@ func listenBare(l *Lab) (*bareHost, error) {
 
 // dial connects at addr, the host's or that of what is between, and opens a
 // stream, which the host has heard a byte of.
-func (h *bareHost) dial(ctx context.Context, t *quic.Transport, addr net.Addr) (near, far *quic.Stream, err error) {
+func (h *bareHost) dial(ctx context.Context, t *quic.Transport, addr net.Addr) (near, far *quic.Stream, conn *quic.Conn, err error) {
 	conf, err := bareTLS(h.authority)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	conn, err := t.Dial(ctx, addr, conf, bareConfig())
+	conn, err = t.Dial(ctx, addr, conf, bareConfig())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if near, err = conn.OpenStreamSync(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if _, err = near.Write([]byte{0}); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	accepted, err := h.Accept(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if far, err = accepted.AcceptStream(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	_, err = io.ReadFull(far, make([]byte, 1))
-	return near, far, err
+	return near, far, conn, err
 }
 
 // barePipe opens a stream between two sockets of this machine.
@@ -125,5 +125,6 @@ func barePipe(l *Lab) (near, far *quic.Stream, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return host.dial(l.Context, t, host.addr)
+	near, far, _, err = host.dial(l.Context, t, host.addr)
+	return near, far, err
 }

@@ -107,6 +107,7 @@ func (l *link) trySend(frame []byte) (bool, error) {
 	at, fate := n.sendFrame(l.path(), l.last, func() { l.other.take(body) })
 	l.last = at
 	l.stats.FramesSent++
+	l.stats.FrameBytesSent += uint64(len(frame))
 	l.stats.BytesSent += uint64(len(frame) + frameOverhead)
 	signal(l.room) // there may be room for another sender's smaller one
 	if fate < n.options.BreakRate {
@@ -123,6 +124,7 @@ func (l *link) take(frame []byte) {
 	}
 	l.inbox = append(l.inbox, frame)
 	l.stats.FramesReceived++
+	l.stats.FrameBytesReceived += uint64(len(frame))
 	l.stats.BytesReceived += uint64(len(frame) + frameOverhead)
 	signal(l.arrived)
 }
