@@ -221,7 +221,7 @@ func (a *apply) findTouched(records int) error {
 		a.touched.all = true
 		return nil
 	}
-	return scanLog(a.snap.view.snap, a.ns.log, ahead, func(_ uint32, _ uint64, key []byte) bool {
+	return a.ns.scanLog(a.snap.view.snap, ahead, func(_ uint32, _ uint64, key []byte) bool {
 		if left--; left < 0 {
 			a.touched.all = true
 		} else {

@@ -69,7 +69,7 @@ func (s *Snapshot) LacksMost(from *crdt.Past, least int) (bool, error) {
 
 // logged returns how many keys the log has in the stretches, or enough.
 func (s *Snapshot) logged(stretches []stretch, enough int) (n int, err error) {
-	err = scanLog(s.view.snap, s.ns.log, stretches, func(uint32, uint64, []byte) bool {
+	err = s.ns.scanLog(s.view.snap, stretches, func(uint32, uint64, []byte) bool {
 		n++
 		return n < enough
 	})
@@ -98,7 +98,7 @@ type logged struct {
 func (c *changes) scan() (stop bool, err error) {
 	var failed error
 	ns := c.s.ns
-	err = scanLog(c.s.view.snap, ns.log, ns.ahead(c.from, c.s.Past()), func(w uint32, seq uint64, key []byte) bool {
+	err = ns.scanLog(c.s.view.snap, ns.ahead(c.from, c.s.Past()), func(w uint32, seq uint64, key []byte) bool {
 		at := len(c.keys)
 		c.keys = append(append(c.keys, ns.records[:]...), key...)
 		c.batch = append(c.batch, logged{w, seq, at, len(c.keys)})
@@ -146,6 +146,9 @@ func (c *changes) flush() (stop bool, err error) {
 
 // record yields the record at key if that is due in one of the transactions.
 func (c *changes) record(key []byte, due []logged) (stop bool, err error) {
+	if c.few() {
+		return c.getOne(key, due)
+	}
 	if c.it == nil {
 		ns := c.s.ns
 		o := &pebble.IterOptions{LowerBound: ns.records[:], UpperBound: ns.records.end()}
@@ -160,13 +163,32 @@ func (c *changes) record(key []byte, due []logged) (stop bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	return c.tell(e, due), nil
+}
+
+// few reports whether the batch is so small that no iterator is opened for it.
+func (c *changes) few() bool { return c.it == nil && len(c.batch) <= fewChanges }
+
+// getOne is record by a read of its own.
+func (c *changes) getOne(key []byte, due []logged) (stop bool, err error) {
+	k := crdt.Key(key[prefixLen:])
+	rec, err := c.s.Get(k)
+	if err != nil || rec == nil {
+		return false, err
+	}
+	return c.tell(crdt.Entry{Key: k, Record: rec}, due), nil
+}
+
+// tell yields the record if that is due in one of the transactions, and reports
+// whether the caller has had enough.
+func (c *changes) tell(e crdt.Entry, due []logged) (stop bool) {
 	writer, seq := c.first(e.Record)
 	for _, l := range due {
 		if l.writer == writer && l.seq == seq {
-			return !c.yield(e, nil), nil
+			return !c.yield(e, nil)
 		}
 	}
-	return false, nil
+	return false
 }
 
 // first returns the first event of rec, in the order of the log, that from

@@ -144,3 +144,25 @@ func (ns *Namespace) Entries(t testing.TB) int {
 
 // CheckSnapshot is Check of what a snapshot shows.
 func CheckSnapshot(s *Snapshot) error { return s.ns.check(context.Background(), s) }
+
+// NewestLog returns the keys that the memory of the log's last entries has of
+// those of this run that lie above after, up to and including last, whether it
+// remembers them all, and what the disk has of them. Both are in the log's order.
+func (ns *Namespace) NewestLog(t testing.TB, after, last uint64) (remembered, logged []crdt.Key, known bool) {
+	s := stretch{ns.own, after, last}
+	keys, known := ns.newest.appendKeys(nil, s)
+	for i := len(keys) - 1; i >= 0; i-- {
+		remembered = append(remembered, keys[i].key)
+	}
+	err := scanLog(ns.store.engine.DB, ns.log, []stretch{s}, func(_ uint32, _ uint64, key []byte) bool {
+		logged = append(logged, crdt.Key(key))
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return remembered, logged, known
+}
+
+// ForgetNewestLog has the log be read from the disk.
+func (ns *Namespace) ForgetNewestLog() { ns.newest.wrote(0, 0, &writes{any: true}) }

@@ -24,6 +24,16 @@ const (
 	// overtaken by more than this runs again. 4,096 take 100 KiB.
 	recentKeys = 1 << 12
 
+	// newestKeys is how many of the keys in the log's last entries are
+	// remembered: those of as many commits, for peers and watchers that follow
+	// them. They take 32 KiB at most, beside the keys, which recentKeys keeps.
+	// Entries of more than newestEntryKeys are read where they lie.
+	newestKeys      = 1 << 10
+	newestEntryKeys = 1 << 6
+	// fewChanges is how many keys are read one by one, rather than by an
+	// iterator, which costs as much as some reads.
+	fewChanges = 4
+
 	// touchedKeys bounds the set of keys that an apply must read before it
 	// writes. Beyond it everything is read: 128Ki hashes take 4 MiB.
 	touchedKeys = 1 << 17

@@ -15,10 +15,11 @@ type batchMerge struct {
 	*apply
 	entries []crdt.Entry // in key order
 	batch   *pebble.Batch
+	fresh   []freshEvent // in the order of the log
 }
 
 func newBatchMerge(a *apply, entries []crdt.Entry) *batchMerge {
-	return &batchMerge{a, entries, a.ns.store.engine.DB.NewBatch()}
+	return &batchMerge{apply: a, entries: entries, batch: a.ns.store.engine.DB.NewBatch()}
 }
 
 func (m *batchMerge) discard() error { return m.batch.Close() }
@@ -35,6 +36,7 @@ func (m *batchMerge) prepare() error {
 	if err := m.putLog(fresh); err != nil {
 		return err
 	}
+	m.fresh = fresh
 	return errors.Join(m.putMeta(m.set), m.deleteImplied(m.batch), m.putFloor(m.set))
 }
 
@@ -97,6 +99,9 @@ type freshEvent struct {
 	entry  int
 }
 
+// sameEntry reports whether both are of one transaction.
+func (f freshEvent) sameEntry(o freshEvent) bool { return f.writer == o.writer && f.seq == o.seq }
+
 func (f freshEvent) compare(o freshEvent) int {
 	if c := cmp.Compare(f.writer, o.writer); c != 0 {
 		return c
@@ -114,13 +119,13 @@ func (m *batchMerge) putLog(fresh []freshEvent) error {
 	}
 	entry := &m.ns.applyBuilder.entry
 	for i, f := range fresh {
-		if i == 0 || f.writer != fresh[i-1].writer || f.seq != fresh[i-1].seq {
+		if i == 0 || !f.sameEntry(fresh[i-1]) {
 			entry.start(m.ns.log, f.writer, f.seq)
 		}
 		if err := entry.add(m.entries[f.entry].Key, m.set); err != nil {
 			return err
 		}
-		if i+1 == len(fresh) || f.writer != fresh[i+1].writer || f.seq != fresh[i+1].seq {
+		if i+1 == len(fresh) || !f.sameEntry(fresh[i+1]) {
 			if err := entry.finish(m.set); err != nil {
 				return err
 			}
@@ -137,7 +142,7 @@ func (m *batchMerge) publish() error {
 	if err := m.rejoin(); err != nil {
 		return err
 	}
-	if err := ns.publish(false, m.batch, writes{entries: m.entries}, m.move()); err != nil {
+	if err := ns.publish(false, m.batch, writes{entries: m.entries, fresh: m.fresh}, m.move()); err != nil {
 		return err
 	}
 	m.settled()
@@ -149,7 +154,7 @@ func (m *batchMerge) publish() error {
 func (m *batchMerge) rejoin() error {
 	db, now := m.ns.store.engine.DB, m.ns.history.visible
 	var again []int
-	err := scanLog(db, m.ns.log, m.ns.ownSince(m.snap.view.at, now), func(_ uint32, _ uint64, key []byte) bool {
+	err := m.ns.scanLog(db, m.ns.ownSince(m.snap.view.at, now), func(_ uint32, _ uint64, key []byte) bool {
 		if i, found := slices.BinarySearchFunc(m.entries, crdt.Key(key), compareKey); found {
 			again = append(again, i)
 		}

@@ -30,6 +30,7 @@ type Namespace struct {
 	points  prefix
 	lineage lineage
 	memos   *memos
+	newest  newestLog
 
 	expiries prefix
 	index    prefix

@@ -15,6 +15,7 @@ import (
 type writes struct {
 	ops     []Op
 	entries []crdt.Entry
+	fresh   []freshEvent // of entries, in the order of the log; nil: not told
 	keys    []crdt.Key
 	any     bool // too many to tell, in their place
 	// same says that what can be read stays: of removals and of what has
@@ -107,5 +108,6 @@ func (ns *Namespace) tell(w writes, show func() error) error {
 		return err
 	}
 	ns.recent.wrote(ns.history.visible.commit, w)
+	ns.newest.wrote(ns.own, ns.history.visible.own.Seq, &w)
 	return nil
 }
