@@ -1,0 +1,6 @@
+//go:build !cgo
+
+package main
+
+// automergeEntrants are none without cgo.
+func automergeEntrants() []entrant { return nil }
