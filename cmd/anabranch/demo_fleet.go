@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,9 +69,12 @@ func (n *demoNode) admit(ctx context.Context, other *demoNode) error {
 	return err
 }
 
-// serve starts the process of n, and returns once it serves.
+// serve starts the process of n, and returns once it serves: at any free port,
+// and later at that one again, or nodes that all restart would not find each
+// other.
 func (n *demoNode) serve(ctx context.Context) error {
-	args := append([]string{"serve", "--dir", n.dir, "--listen", "127.0.0.1:0", "--namespace", demoNamespace}, n.flags...)
+	listen := cmp.Or(n.address, "127.0.0.1:0")
+	args := append([]string{"serve", "--dir", n.dir, "--listen", listen, "--namespace", demoNamespace}, n.flags...)
 	n.process = exec.Command(n.binary, args...)
 	n.process.Stderr = os.Stderr
 	out, err := n.process.StdoutPipe()
