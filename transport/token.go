@@ -68,8 +68,8 @@ func sealToken(b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, sum[:checksumBytes]...))
 }
 
-// ParseToken reads what Token wrote; space around it is ignored. Errors wrap
-// ErrToken.
+// ParseToken reads what Token wrote; space around it, and line breaks that a
+// mail or a terminal put into it, are ignored. Errors wrap ErrToken.
 func ParseToken(token string) (*Invite, error) {
 	token = strings.TrimSpace(token)
 	if len(token) > maxTokenBytes {
