@@ -13,6 +13,13 @@ import (
 	"testing"
 )
 
+// Rows that measure a process start this program again.
+func TestMain(m *testing.M) {
+	if !Child() {
+		m.Run()
+	}
+}
+
 // Each row runs, in its smallest form, and yields figures above nothing.
 func TestEveryRowMeasuresBothSides(t *testing.T) {
 	if testing.Short() {

@@ -15,6 +15,9 @@ import (
 // hotKeys is how many keys the rows of writing write to.
 const hotKeys = 100_000
 
+// benchNamespace is where all rows write.
+const benchNamespace = "bench"
+
 // localRows are of what one node does with no network.
 func localRows() []Row {
 	rows := []Row{{
@@ -43,7 +46,7 @@ func openNamespace(l *Lab, o replica.Options) (*replica.Namespace, error) {
 		return nil, err
 	}
 	l.Cleanup(db.Close)
-	return db.Namespace("bench")
+	return db.Namespace(benchNamespace)
 }
 
 // prepareSet sets registers one a transaction, from so many goroutines.

@@ -25,17 +25,23 @@ func openRawOn(l *Lab, fs vfs.FS) (*pebble.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache := pebble.NewCache(16 << 20)
-	defer cache.Unref()
-	db, err := pebble.Open(dir, &pebble.Options{
-		FS: fs, Cache: cache, MemTableSize: 4 << 20, FormatMajorVersion: pebble.FormatValueSeparation,
-		Logger: quiet{},
-	})
-	if err != nil {
-		return nil, err
+	db, err := pebble.Open(dir, rawOptions(fs))
+	if err == nil {
+		l.Cleanup(db.Close)
 	}
-	l.Cleanup(db.Close)
-	return db, nil
+	return db, err
+}
+
+// openRawIn opens it in dir on the disk, and leaves it to the caller to close
+// it.
+func openRawIn(dir string) (*pebble.DB, error) { return pebble.Open(dir, rawOptions(vfs.Default)) }
+
+// rawOptions are those of a bare Pebble.
+func rawOptions(fs vfs.FS) *pebble.Options {
+	return &pebble.Options{
+		FS: fs, CacheSize: 16 << 20, MemTableSize: 4 << 20, FormatMajorVersion: pebble.FormatValueSeparation,
+		Logger: quiet{},
+	}
 }
 
 // quiet is a logger for nobody.

@@ -5,5 +5,5 @@ import "slices"
 // Rows returns all rows, in the order of the table. Each group is in a file of
 // its own.
 func Rows() []Row {
-	return slices.Concat(localRows(), readRows(), codecRows(), liveRows(), wireRows(), helloRows(), idleRows())
+	return slices.Concat(localRows(), readRows(), codecRows(), liveRows(), wireRows(), helloRows(), idleRows(), diskRows(), openRows(), flashRows())
 }
