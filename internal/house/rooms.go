@@ -71,6 +71,11 @@ var plan = []room{
 		rooms: []string{"crdt", "store", "transport", "replica", "replica/protocol", "replica/sim", "internal/plot"},
 		libs:  []string{pebble, "github.com/quic-go/quic-go", "golang.org/x/sys"},
 	},
+	{
+		dir:   "internal/bench/scale",
+		rooms: []string{"crdt", "transport", "replica", "replica/protocol", "internal/plot"},
+		libs:  []string{pebble},
+	},
 	{dir: "internal/crashdisk", libs: []string{pebble}},
 	{dir: "internal/netlab", libs: []string{"golang.org/x/sys"}},
 	{dir: "examples/...", rooms: []string{"replica", "crdt", "transport"}},

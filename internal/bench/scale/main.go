@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// valueBytes is the size of every value, keys are of 16 bytes.
+const valueBytes = 100
+
+// options are the flags.
+type options struct {
+	dir    string // measured on
+	docs   string // written to
+	keys   []int
+	peers  []int
+	nodes  []int
+	losses []int // of a hundred packets
+}
+
+func (o *options) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05")}, args...)...)
+}
+
+// parts are what is measured, in the order of the page.
+var parts = []struct {
+	name    string
+	measure func(*options) (section, error)
+}{
+	{"keys", keysPart},
+	{"writers", writersPart},
+	{"peers", peersPart},
+	{"fleet", fleetPart},
+}
+
+func main() {
+	o := options{
+		keys: []int{10_000, 100_000}, peers: []int{1, 10, 100},
+		nodes: []int{10, 30, 100}, losses: []int{0, 5, 20},
+	}
+	list("keys", "the sizes of a namespace, in keys", &o.keys)
+	list("peers", "how many peers a hub has", &o.peers)
+	list("nodes", "the sizes of a simulated fleet", &o.nodes)
+	list("loss", "of a hundred packets of a simulated fleet how many are lost", &o.losses)
+	flag.StringVar(&o.dir, "dir", "", "measure on the disk of this folder (default: that of temporary files)")
+	run := flag.String("run", "", "only parts whose names match this regexp")
+	flag.StringVar(&o.docs, "docs", "docs", "the folder that the page and its plots are written to")
+	flag.Parse()
+	if a := flag.Args(); len(a) == 4 && a[0] == peersCommand {
+		n, err := strconv.Atoi(a[3])
+		if err = errors.Join(err, asPeers(a[1], a[2], n)); err != nil {
+			fmt.Fprintln(os.Stderr, "scale: the peers:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := measure(&o, *run); err != nil {
+		fmt.Fprintln(os.Stderr, "scale:", err)
+		os.Exit(1)
+	}
+}
+
+// list is a flag of whole numbers, separated by commas.
+func list(name, usage string, into *[]int) {
+	flag.Func(name, fmt.Sprintf("%s (default: %v)", usage, *into), func(text string) error {
+		*into = nil
+		for _, field := range strings.Split(text, ",") {
+			n, err := strconv.Atoi(field)
+			if err != nil || n < 0 {
+				return fmt.Errorf("%q is no number", field)
+			}
+			*into = append(*into, n)
+		}
+		return nil
+	})
+}
+
+// measure runs parts, and writes each as soon as it is there.
+func measure(o *options, run string) error {
+	match, err := regexp.Compile(run)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(o.docs, "scale"), 0o755); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if !match.MatchString(p.name) {
+			continue
+		}
+		s, err := p.measure(o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if err := s.write(o.docs); err != nil {
+			return err
+		}
+	}
+	return writePage(o.docs)
+}
