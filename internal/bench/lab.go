@@ -35,6 +35,16 @@ func (l *Lab) Dir() (string, error) { return os.MkdirTemp(l.dir, "") }
 // first.
 func (l *Lab) Cleanup(f func() error) { l.cleanup = append(l.cleanup, f) }
 
+// inside calls f with a lab of its own, all of which is taken away then.
+func (l *Lab) inside(f func(*Lab) error) error {
+	own, err := newLab(l.Context, l.dir, l.Keys)
+	if err != nil {
+		return err
+	}
+	err = f(own)
+	return errors.Join(err, own.close())
+}
+
 // close calls what Cleanup was given.
 func (l *Lab) close() (err error) {
 	for len(l.cleanup) > 0 {
