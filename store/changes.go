@@ -22,7 +22,8 @@ import (
 // touched it, and nothing is remembered from batch to batch: the record is
 // yielded for the first, in the order of the log, of those of its events that
 // from does not cover. Every batch sees the same record, so exactly one
-// yields it; log entries whose events are gone yield nothing.
+// yields it; log entries whose events are gone yield nothing. Where from lacks
+// so much that it is cheaper to read all records, in key order, they are.
 //
 // Removals that were collected are not found. Unless from is empty or covers
 // the snapshot's floor, the error wraps ErrBelowFloor.
@@ -37,7 +38,14 @@ func (s *Snapshot) Changes(from *crdt.Past) iter.Seq2[crdt.Entry, error] {
 			return
 		}
 		c.reader.writers = s.ns.lineage.writer
-		stop, err := c.scan()
+		read := c.scan
+		if all, err := s.cheaperWhole(from); err != nil {
+			yield(crdt.Entry{}, s.ns.named("read the changes of", err))
+			return
+		} else if all {
+			read = c.scanWhole
+		}
+		stop, err := read()
 		if c.it != nil {
 			c.it.Close()
 		}
@@ -74,6 +82,57 @@ func (s *Snapshot) logged(stretches []stretch, enough int) (n int, err error) {
 		return n < enough
 	})
 	return n, err
+}
+
+// cheaperWhole reports whether it is cheaper to read all records than, one by
+// one, those that the transactions above from touched. How many these are is
+// told by the vectors: it is seldom less than a key each, and then to read all
+// costs no more than the transactions are worth.
+func (s *Snapshot) cheaperWhole(from *crdt.Past) (bool, error) {
+	var lacks uint64
+	for _, v := range s.Past().Beyond(from) {
+		lacks += v.Last - v.After
+	}
+	if lacks < changesKeys {
+		return false, nil
+	}
+	bytes, err := s.ns.store.engine.DB.EstimateDiskUsage(s.ns.records[:], s.ns.records.end())
+	return bytes/seekBytes <= lacks, readError(err)
+}
+
+// scanWhole is scan by all records.
+func (c *changes) scanWhole() (stop bool, err error) {
+	if c.it, err = c.s.iterator(crdt.AllKeys); err != nil {
+		return false, err
+	}
+	var last crdt.WriterID // most records in a row are of one writer
+	var seq uint64
+	lacks := func(rec crdt.Record) bool {
+		for i := range rec {
+			if w := rec[i].Writer; w != last || seq == 0 {
+				last, seq = w, c.from.Seq(w)
+			}
+			if rec[i].Seq > seq {
+				return true
+			}
+		}
+		return false
+	}
+	for ok := c.it.First(); ok; ok = c.it.Next() {
+		before := c.reader
+		e, err := c.reader.entry(c.it)
+		if err != nil {
+			return false, err
+		}
+		if !lacks(e.Record) {
+			c.reader = before // its memory is free again
+			continue
+		}
+		if !c.yield(e, nil) {
+			return true, nil
+		}
+	}
+	return false, readError(c.it.Error())
 }
 
 // changes is one scan.

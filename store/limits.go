@@ -57,6 +57,9 @@ const (
 	// is read once.
 	changesKeys     = 1 << 12
 	changesKeyBytes = 1 << 19
+	// seekBytes is how many bytes of tables are read one after the other in the
+	// time in which one record is found: some microseconds.
+	seekBytes = 1 << 10
 
 	// collectKeys is about how many log keys a collection looks at in a
 	// batch. Applies wait for a batch, and commits while its part that
