@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"testing"
@@ -166,3 +167,26 @@ func (ns *Namespace) NewestLog(t testing.TB, after, last uint64) (remembered, lo
 
 // ForgetNewestLog has the log be read from the disk.
 func (ns *Namespace) ForgetNewestLog() { ns.newest.wrote(0, 0, &writes{any: true}) }
+
+// StageLog is a stageLog with room for so many bytes in memory.
+type StageLog struct{ log stageLog }
+
+func NewStageLog(s *Store, room int) *StageLog {
+	l := &StageLog{s.newStageLog(1)}
+	l.log.room = room
+	return l
+}
+
+func (l *StageLog) Add(writer uint32, seq uint64, k crdt.Key) error { return l.log.add(writer, seq, k) }
+
+// Scan yields what there is of a writer above a sequence number.
+func (l *StageLog) Scan(writer uint32, after uint64, yield func(seq uint64, k crdt.Key) error) error {
+	r, err := l.log.open()
+	if err != nil || r == nil {
+		return err
+	}
+	return errors.Join(r.scan(writer, after, yield), r.close())
+}
+
+func (l *StageLog) Runs() int     { return len(l.log.runs) }
+func (l *StageLog) Remove() error { return l.log.remove() }

@@ -71,30 +71,40 @@ func (m *tableMerge) build() error {
 }
 
 // buildLog writes the log entries of the transactions that are new here.
-func (m *tableMerge) buildLog() error {
-	entry := &m.ns.applyBuilder.entry
+func (m *tableMerge) buildLog() (err error) {
+	staged, err := m.stage.log.open()
+	if err != nil || staged == nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, staged.close()) }()
 	for _, s := range m.ns.ahead(m.own, m.to) {
-		w, _ := m.ns.lineage.writer(uint64(s.writer))
-		staged, ok := m.stage.numbers[w]
-		if !ok {
-			continue
-		}
-		var last uint64
-		err := m.stage.scanLog(staged, s.after, func(seq uint64, key crdt.Key) error {
-			if seq != last {
-				if err := m.endEntry(last); err != nil {
-					return err
-				}
-				entry.start(m.ns.log, s.writer, seq)
-				last = seq
-			}
-			return entry.add(key, m.tables.put)
-		})
-		if err = errors.Join(err, m.endEntry(last)); err != nil {
+		if err := m.buildLogOf(s, staged); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// buildLogOf is buildLog for one writer.
+func (m *tableMerge) buildLogOf(s stretch, staged *stageLogReader) error {
+	w, _ := m.ns.lineage.writer(uint64(s.writer))
+	number, ok := m.stage.numbers[w]
+	if !ok {
+		return nil
+	}
+	entry := &m.ns.applyBuilder.entry
+	var last uint64
+	err := staged.scan(number, s.after, func(seq uint64, key crdt.Key) error {
+		if seq != last {
+			if err := m.endEntry(last); err != nil {
+				return err
+			}
+			entry.start(m.ns.log, s.writer, seq)
+			last = seq
+		}
+		return entry.add(key, m.tables.put)
+	})
+	return errors.Join(err, m.endEntry(last))
 }
 
 // buildExpiry writes the expiry index of the staged records. It comes last in

@@ -17,7 +17,7 @@ import (
 //	| 03 | key       |                  a node-local value
 //	+----+-----------+------+-----+
 //	| 04 | stage (4) | 01   | key |     staging: a record of delta `stage`
-//	|    |           | 02   | writer (4) | seq (8) | key |   and its log
+//	|    |           | 02   | ...                            its log, of older releases
 //	|    |           | 03   | bucket (8) | key |     and what of it expires
 //	+----+-----------+------+-----+
 //	| 05 | number(4) | 01   | writer (4) |            a writer's record
@@ -51,7 +51,6 @@ const (
 	spaceScratch   = 0x07
 
 	stageRecord = 0x01
-	stageLog    = 0x02
 	stageExpiry = 0x03
 
 	partWriter = 0x01

@@ -10,6 +10,15 @@ const (
 	// stageBatchBytes is the size of the batches that staging writes: large
 	// enough that the cost of a batch vanishes, small against a memtable.
 	stageBatchBytes = 512 << 10
+	// logRunBytes is the memory for a part of a staged delta's log before it is
+	// sorted and goes to disk, where each event takes its key and loggedMemory;
+	// and runBlockBytes is what is read of such a run at a time. logRuns of them
+	// are read at a time: with 2 MiB each, those of a delta of a million small
+	// records are on one level, and one of a thousand million is on three.
+	logRunBytes   = 2 << 20
+	loggedMemory  = 40
+	runBlockBytes = 16 << 10
+	logRuns       = 64
 	// tableBytes is the size of the sorted tables that a staged delta ends
 	// up in. One is built in about 100 ms, which is what redoing one under
 	// the commit lock costs.

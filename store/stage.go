@@ -1,11 +1,9 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -52,17 +50,17 @@ func (e *engine) deleteRange(lower, upper []byte) error {
 // stage is the part of a delta that went to disk, in the staging space:
 //
 //	record   value as in the record space
-//	log      no value: one key for each event that may be new here
-//	expiry   as in the expiry index, of the same events
+//	expiry   as in the expiry index, of the events that may be new here
 //
+// and in files of its own the log of these events (stagelog.go).
 // Its vector is not known before the delta ends, so writers are numbered per
 // stage, in the order in which they come.
 type stage struct {
 	ns      *Namespace
 	id      uint32
 	records prefix
-	log     prefix
 	expiry  prefix
+	log     stageLog
 	numbers map[crdt.WriterID]uint32
 	writers []crdt.WriterID
 	count   int  // records put
@@ -75,14 +73,14 @@ func (ns *Namespace) newStage() *stage {
 	return &stage{
 		ns: ns, id: id, numbers: map[crdt.WriterID]uint32{},
 		records: makePrefix(spaceStage, id, stageRecord),
-		log:     makePrefix(spaceStage, id, stageLog),
 		expiry:  makePrefix(spaceStage, id, stageExpiry),
+		log:     ns.store.newStageLog(id),
 	}
 }
 
 // remove frees the disk.
 func (st *stage) remove() error {
-	return st.ns.store.engine.deleteRange(stageRange(st.id))
+	return errors.Join(st.log.remove(), st.ns.store.engine.deleteRange(stageRange(st.id)))
 }
 
 // number interns a writer.
@@ -152,8 +150,7 @@ func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered *crdt.Past) error {
 				return err
 			}
 		}
-		bl.key = append(st.log.logged(bl.key[:0], uint32(st.number(d.Writer)), d.Seq), e.Key...)
-		if err := b.Set(bl.key, nil, nil); err != nil {
+		if err := st.log.add(uint32(st.number(d.Writer)), d.Seq, e.Key); err != nil {
 			return err
 		}
 	}
@@ -206,25 +203,6 @@ func (st *stage) scanExpiry(yield func(suffix []byte) error) error {
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
 		if err := yield(it.Key()[prefixLen:]); err != nil {
-			return err
-		}
-	}
-	return readError(it.Error())
-}
-
-// scanLog yields the transactions of one writer above a sequence number, with
-// each of their keys.
-func (st *stage) scanLog(writer uint32, after uint64, yield func(seq uint64, key crdt.Key) error) error {
-	lower := st.log.logged(nil, writer, after+1)
-	upper := append(st.log.logged(nil, writer, math.MaxUint64), 0xff)
-	it, err := st.ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return readError(err)
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		seq := binary.BigEndian.Uint64(it.Key()[prefixLen+4:])
-		if err := yield(seq, crdt.Key(it.Key()[logKeyLen:])); err != nil {
 			return err
 		}
 	}
