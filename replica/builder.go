@@ -120,13 +120,15 @@ func (m *mesh) sendOut(ctx context.Context, l *link, b protocol.Build, o *outgoi
 		return built, nil
 	}
 	if made == nil {
-		return built, o.stream(b, send)
+		built.Sent, err = o.stream(b, send)
+		return built, err
 	}
 	for head, rest := range made.Frames(b, o.brings, o.to, o.floor) {
 		if err := m.sendParts(ctx, l, b.Lane, head, rest); err != nil {
 			return built, err
 		}
 	}
+	built.Sent = made.Sent(b, o.brings, o.to, o.floor)
 	return built, nil
 }
 
@@ -187,18 +189,19 @@ func (m *mesh) loadIntroduction(l *link, e protocol.Introduce, writers []crdt.Wr
 }
 
 // stream sends the records as they are read.
-func (o *outgoing) stream(b protocol.Build, send func(protocol.Frame) error) error {
+func (o *outgoing) stream(b protocol.Build, send func(protocol.Frame) error) (protocol.Sent, error) {
 	enc := protocol.NewDeltaEncoder(b, send)
 	enc.Bring(o.brings)
 	for e, err := range o.snap.Changes(o.base) {
 		if err != nil {
-			return err
+			return protocol.Sent{}, err
 		}
 		if err := enc.Add(e); err != nil {
-			return err
+			return protocol.Sent{}, err
 		}
 	}
-	return enc.Finish(o.to, o.floor)
+	err := enc.Finish(o.to, o.floor)
+	return enc.Sent(), err
 }
 
 // encode returns the records encoded, or nil if they are too many to keep.

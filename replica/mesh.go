@@ -76,7 +76,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		machine: protocol.New(protocol.Config{
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
 			Features: []protocol.Feature{
-				protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare,
+				protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare, protocol.FeaturePut,
 			},
 		}),
 		appliers: map[*store.Namespace]*applier{},

@@ -20,12 +20,19 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 	if s == nil {
 		return err
 	}
+	if l.speaks(FeaturePut) {
+		s.noteCame(&d, body)
+	}
 	if d.floor != nil && !l.speaks(FeatureReconcile) {
 		return faultf(CodeProtocol, "a floor, which was not agreed on")
 	}
 	if d.brings != nil && !l.speaks(FeatureSpare) {
 		return faultf(CodeProtocol, "a part of a delta, which was not agreed on")
 	}
+	return m.takeDelta(s, d, body)
+}
+
+func (m *Machine) takeDelta(s *session, d deltaHead, body []byte) error {
 	if d.last && s.theirs != nil {
 		if err := m.addTheirs(s, d.diff); err != nil {
 			return err
@@ -41,7 +48,7 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 	switch {
 	case s.theirs == nil:
 		return faultf(CodeProtocol, "a delta before the sender's vector")
-	case !l.mayWrite(s.name):
+	case !s.link.mayWrite(s.name):
 		m.refuse(s, reasonForbidden)
 	default:
 		m.apply(s, d, body)
@@ -75,7 +82,7 @@ func (m *Machine) take(s *session, a *arrival) {
 		First: first, Last: a.last, Body: a.body,
 	}
 	if a.last {
-		j.came = a
+		j.came, s.brought = a, a.to
 		e.To, e.Floor = a.to, a.total
 		s.receiving = nil
 		s.space.coming = append(s.space.coming, j)

@@ -12,7 +12,7 @@ import (
 func meet(m *Machine, now int64, id LinkID, at Instance, entries crdt.Vector) (*Stamper, []Effect) {
 	m.Step(now, LinkUp{Link: id, Peer: crdt.NodeID{1}, Instance: at})
 	stamp := &Stamper{}
-	h := hello{min: 1, max: 1, revocations: m.revoked.hash(), namespaces: []greeting{{"flat", crdt.VectorHash{1}}}}
+	h := hello{min: 1, max: 1, revocations: m.revoked.hash(), namespaces: []greeting{{"flat", entries.Hash()}}}
 	effects := slices.Clone(m.Step(now, Received{id, stamp.Stamp(h.encode())}))
 	effects = append(effects, m.Step(now, Received{id, stamp.Stamp(encodeVector(1, 0, entries.Entries()))})...)
 	return stamp, effects

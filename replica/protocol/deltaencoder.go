@@ -14,6 +14,31 @@ type DeltaEncoder struct {
 	brings       crdt.Vector
 	send         func(Frame) error
 	blockEncoder // of the frame being filled
+	kept         only
+	frames       int
+	sent         Sent
+}
+
+// only is the record of a delta that has one.
+type only struct {
+	entry crdt.Entry
+	added int
+}
+
+func (o *only) add(e crdt.Entry) {
+	if o.added++; o.added == 1 {
+		o.entry = e
+	} else {
+		o.entry = crdt.Entry{}
+	}
+}
+
+// get returns it, or nil.
+func (o *only) get() *crdt.Entry {
+	if o.added != 1 {
+		return nil
+	}
+	return &o.entry
 }
 
 // NewDeltaEncoder returns an encoder of the delta of b. It hands each frame to
@@ -23,8 +48,9 @@ func NewDeltaEncoder(b Build, send func(Frame) error) *DeltaEncoder {
 }
 
 // Add adds a record, which must have changed since the Build's From: each key
-// once. It keeps nothing of e.
+// once. It keeps the first until there is another, or the end.
 func (d *DeltaEncoder) Add(e crdt.Entry) error {
+	d.kept.add(e)
 	return d.add(e, func() error { return d.flush(nil) })
 }
 
@@ -51,10 +77,20 @@ func (d *DeltaEncoder) Finish(to, floor crdt.Vector) error {
 			return err
 		}
 	}
+	if e := d.kept.get(); d.frames == 0 {
+		d.sent = sentBy(&d.build, e, end)
+		if f, ok := putOf(&d.build, e, end); ok {
+			return d.send(f)
+		}
+	}
 	return d.flush(end)
 }
 
+// Sent returns what the delta leaves for the next, once it is finished.
+func (d *DeltaEncoder) Sent() Sent { return d.sent }
+
 // flush sends the frame being filled; an end makes it the last.
 func (d *DeltaEncoder) flush(end *deltaEnd) error {
+	d.frames++
 	return d.send(Frame{d.appendTo(appendDeltaHead(d.size(), d.build.Number, d.build.Epoch, end))})
 }

@@ -55,7 +55,8 @@
 //	spare    = [17 number epoch [*node]]   push only what you wrote
 //
 //	message  = hello | announce | ... | spare
-//	frame    = seq message
+//	put      = mark number time key value  a delta of one value (put.go)
+//	frame    = seq message | put
 //
 // Both ends say Hello first. The version is the greatest that both speak; the
 // form of a Hello is for all versions, and if there is no version in common,
@@ -69,11 +70,14 @@
 // Then the rules are these:
 //
 //   - What became durable is told to every peer: a Have. It acknowledges, and
-//     announces.
+//     announces. To the peer that sent it, which counts it as known, it goes
+//     with the next delta, or after 20 seconds.
 //   - Whoever lacks what a peer told sends Want, to one peer at a time per
 //     namespace, and gets all that this peer has in one delta. After 30
 //     seconds without progress, a refusal, or the end of the link, the next
-//     is asked. These two rules alone make nodes converge.
+//     is asked. These two rules alone make nodes converge. A node that covers
+//     nothing asks a peer whose Hello says that it has something right behind
+//     its own Vector.
 //   - What this very node wrote is pushed to peers that were level, without a
 //     Want. That spares them the question. What others wrote is never pushed,
 //     and nothing goes to a peer that told that it has it.

@@ -73,6 +73,8 @@ type Build struct {
 	OwnOnly bool
 	Node    crdt.NodeID
 	Spared  []crdt.NodeID
+	// Before is what the last delta to the peer left, for a shorter one.
+	Before Sent
 }
 
 // Base returns what the delta of a snapshot is built from, in the place of

@@ -15,6 +15,7 @@ type Encoding struct {
 	bytes  int      // of blocks
 	last   int      // bytes of the records in the last one
 	part   blockEncoder
+	kept   only
 }
 
 // NewEncoding returns an encoding without records.
@@ -22,6 +23,7 @@ func NewEncoding() *Encoding { return &Encoding{part: newBlockEncoder()} }
 
 // Add adds a record, as DeltaEncoder's does.
 func (e *Encoding) Add(entry crdt.Entry) error {
+	e.kept.add(entry)
 	return e.part.add(entry, func() error { e.cut(); return nil })
 }
 
@@ -53,6 +55,9 @@ func FitsFrame(brings, to, floor crdt.Vector) bool {
 // and is not to be modified.
 func (e *Encoding) Frames(b Build, brings, to, floor crdt.Vector) iter.Seq2[Frame, []byte] {
 	end := endOf(&b, brings, to, floor)
+	if f, ok := putOf(&b, e.kept.get(), end); ok && e.whole(end) {
+		return func(yield func(Frame, []byte) bool) { yield(f, nil) }
+	}
 	head := func(end *deltaEnd) Frame { return Frame{appendDeltaHead(0, b.Number, b.Epoch, end)} }
 	return func(yield func(Frame, []byte) bool) {
 		last := len(e.blocks) - 1
@@ -70,6 +75,20 @@ func (e *Encoding) Frames(b Build, brings, to, floor crdt.Vector) iter.Seq2[Fram
 		}
 		yield(head(end), block)
 	}
+}
+
+// whole reports whether the delta is one frame.
+func (e *Encoding) whole(end *deltaEnd) bool {
+	return len(e.blocks) == 1 && !end.follows(e.last, e.part.target)
+}
+
+// Sent returns what the delta that Frames yields leaves for the next.
+func (e *Encoding) Sent(b Build, brings, to, floor crdt.Vector) Sent {
+	end := endOf(&b, brings, to, floor)
+	if !e.whole(end) {
+		return Sent{}
+	}
+	return sentBy(&b, e.kept.get(), end)
 }
 
 // SameRecords reports whether the deltas of both have the same records, if they

@@ -117,6 +117,9 @@ type Built struct {
 	Offered bool
 	// Withheld says that nothing was sent, as Build.Base had it.
 	Withheld bool
+	// Sent is what the delta leaves for the next one, as its encoder says; the
+	// zero value is always right.
+	Sent Sent
 	// Introduced are the writers whose records were sent, even if Err is set.
 	Introduced []crdt.WriterID
 	// Err is nil if, and only if, the last frame of the delta was queued on

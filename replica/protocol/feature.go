@@ -46,6 +46,9 @@ const FeatureDigest Feature = 4
 // mesh where all write at once a payload then reaches each node about once.
 const FeatureSpare Feature = 5
 
+// FeaturePut is to take a delta of one value in few bytes: Put.
+const FeaturePut Feature = 6
+
 // appendFeatures appends features, which are ascending.
 func appendFeatures(dst []byte, fs []Feature) []byte {
 	dst = crdt.AppendArray(dst, len(fs))

@@ -8,8 +8,9 @@ import (
 
 // A frame is what a link carries, whole, or not at all:
 //
-//	frame   = seq message
-//	seq     = uint, 1 for the first frame of a direction, then one more each
+//	frame   = seq message | put
+//	seq     = uint, 1 for the first frame of a direction, then one more each; a
+//	          put has the end of it only (put.go)
 //	message = array(n) code *field
 //
 // seq stands in front so that it can be given when the frame is sent: frames
@@ -38,6 +39,10 @@ type Stamper struct{ last uint64 }
 // rest of it. It uses f up.
 func (s *Stamper) Stamp(f Frame, rest ...byte) []byte {
 	s.last++
+	if isPut(f.buf[stampRoom:]) {
+		f.buf[stampRoom] |= byte(s.last & putSeq)
+		return append(f.buf[stampRoom:], rest...)
+	}
 	var room [stampRoom]byte
 	seq := crdt.AppendUint(room[:0], s.last)
 	start := stampRoom - len(seq)
@@ -54,6 +59,13 @@ type SeqChecker struct{ last uint64 }
 func (s *SeqChecker) Check(frame []byte) ([]byte, error) {
 	if len(frame) > MaxFrameBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(frame), MaxFrameBytes)
+	}
+	if isPut(frame) {
+		if due := (s.last + 1) & putSeq; uint64(frame[0]&putSeq) != due {
+			return nil, fmt.Errorf("%w: a Put numbered %d where %d was due", ErrMalformed, frame[0]&putSeq, due)
+		}
+		s.last++
+		return frame, nil
 	}
 	r := crdt.NewReader(frame)
 	seq := r.Uint()

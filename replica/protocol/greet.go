@@ -58,6 +58,7 @@ func (m *Machine) onHello(l *link, h hello) error {
 			m.inSync(s)
 		}
 		s.owes.vector = s.told == nil
+		s.owes.want = s.greeted != nil && len(s.greeted) == 0 && s.owes.vector
 	}
 	for _, s := range l.sessions {
 		s.greeted = nil
@@ -131,6 +132,7 @@ func (m *Machine) onGone(l *link, g gone) error {
 	s.told, s.floorTold, s.owes.refusal = nil, nil, 0
 	s.theirs, s.floor, s.missing, s.known, s.knownLent = nil, nil, nil, nil, false
 	s.generation++
+	s.sent, s.came, s.open = Sent{}, lone{}, nil
 	s.introduced, s.toSpare, s.live, s.wanted, s.refusals = nil, nil, false, false, 0
 	s.wantAt = 0
 	m.pull(s.space)

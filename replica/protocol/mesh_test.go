@@ -7,7 +7,7 @@ import (
 // mesh returns nodes in sync that are linked all with all.
 func mesh(seed uint64, nodes int) *simWorld {
 	w := newSimWorld(seed, 0)
-	w.features = func(*simNode) []Feature { return []Feature{FeatureSpare} }
+	w.features = func(*simNode) []Feature { return []Feature{FeatureSpare, FeaturePut} }
 	w.addNodes(nodes)
 	w.strict = true
 	for i, n := range w.nodes {

@@ -80,6 +80,9 @@ func TestAPeerThatDoesNotDeliverIsNotAskedInALoop(t *testing.T) {
 func TestAPeerThatComesBackOverAndOverWaits(t *testing.T) {
 	a, b, ea, eb := twoMachines(crdt.Vector{}, manyEntries(0, 1))
 	pump(t, a, b, ea, eb)
+	for job := range b.jobs { // a, which has nothing, has asked
+		b.Step(0, Built{Job: job, To: manyEntries(0, 1)})
+	}
 	l := b.byID[1]
 	stamp := Stamper{l.seq.last}
 	say := func(now int64, f Frame) (built int) {

@@ -51,6 +51,19 @@ func (m *Machine) pull(sp *space) {
 	}
 }
 
+// askAtOnce asks behind our vector, which is empty, without waiting for the
+// peer's: what its Hello says is that it has something. A node that has nothing
+// sees what a peer has a round trip earlier. One that has something does not ask
+// so, since the peer may not know of all our writers yet, and would send what
+// they wrote.
+func (m *Machine) askAtOnce(s *session) {
+	s.owes.want = false
+	if sp := s.space; sp.fetch == nil && s.theirs == nil && len(sp.normal) == 0 && s.link.mayWrite(s.name) {
+		m.sendOn(s, (&want{s.number}).encode())
+		m.beginFetch(s)
+	}
+}
+
 // before reports whether s is to be asked rather than another.
 func (s *session) before(o *session) bool {
 	if s.link.silent != o.link.silent {

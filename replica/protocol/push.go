@@ -54,6 +54,9 @@ func (m *Machine) build(s *session) {
 		From: s.known, Told: s.told, Introduced: s.introduced,
 		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold,
 	}
+	if s.link.speaks(FeaturePut) {
+		b.Before = s.sent
+	}
 	if !s.wanted && s.toSpare != nil {
 		b.OwnOnly, b.Node, b.Spared = true, m.node, s.toSpare.nodes
 	}
@@ -77,7 +80,7 @@ func (m *Machine) built(ev Built) {
 	if s.ended {
 		return
 	}
-	s.building = nil
+	s.building, s.sent = nil, ev.Sent
 	if same {
 		s.knownLent = false
 		s.introduced = s.withIntroduced(ev.Introduced)

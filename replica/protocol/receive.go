@@ -40,6 +40,9 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 		return err
 	}
 	l.silent = false
+	if isPut(msg) {
+		return m.dispatchPut(l, crdt.NewReader(msg[1:]))
+	}
 	r := crdt.NewReader(msg)
 	c, fields := readCode(r)
 	if err := r.Err(); err != nil {
@@ -57,6 +60,14 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
+	}
+	return nil
+}
+
+func (m *Machine) dispatchPut(l *link, r *crdt.Reader) error {
+	p := readPut(r)
+	if err := checked(r, func() error { return m.onPut(l, p) }); err != nil {
+		return fmt.Errorf("Put: %w", err)
 	}
 	return nil
 }

@@ -23,9 +23,12 @@ type session struct {
 	recvEpoch uint64          // what a delta to us must name
 	asked     *spared         // whom it was asked to spare us, in this epoch; nil: it was not asked
 	floorTold crdt.Vector     // of our floor, with deltas
+	brought   crdt.Vector     // what the peer's deltas brought us to, unless it was told since
+	ackAt     int64           // when to tell what only acknowledges such, 0: nothing
 	owes      struct {
 		vector  bool   // the peer has nothing that we told
 		writers bool   // it may lack records of ours that its vector does not cover
+		want    bool   // nothing is here, and something there
 		refusal reason // a delta was refused; 0: none
 	}
 
@@ -39,6 +42,9 @@ type session struct {
 	knownLent  bool            // a Build reads known; it is not to be changed
 	generation int             // counts when known was begun anew
 	sendEpoch  uint64          // what a delta to it must name
+	sent       Sent            // by the last delta to it
+	came       lone            // by the last delta of it
+	open       *uint64         // the epoch of a delta of it of which the last frame did not come; nil: none
 	introduced []crdt.WriterID // whose records were sent, ordered
 	live       bool            // it was level once: what we write is pushed
 	wanted     bool            // it asked for a delta

@@ -14,6 +14,13 @@ type simFrame struct {
 
 type simTruth struct {
 	from, to crdt.Vector // what the delta builds on; the snapshot's vector
+	put      crdt.Dot    // of a Put: what it says
+}
+
+// simPut names a Put that came: its Apply has a body of the machine's making.
+type simPut struct {
+	link LinkID
+	dot  crdt.Dot
 }
 
 // simLink is a link between two nodes; end 0 dialed. Queues are by the end
@@ -79,7 +86,10 @@ func (l *simLink) deliver(end int) {
 	f := l.wire[1-end][0]
 	l.wire[1-end] = l.wire[1-end][1:]
 	n := l.nodes[end]
-	if f.truth != nil {
+	if f.truth != nil && isPut(f.bytes) {
+		n.puts[simPut{l.ids[end], f.truth.put}] = f.truth
+		n.world.stats.puts++
+	} else if f.truth != nil {
 		n.truths[&f.bytes[len(f.bytes)-1]] = f.truth
 	}
 	n.step(Received{l.ids[end], f.bytes})

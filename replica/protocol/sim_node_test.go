@@ -27,6 +27,7 @@ type simNode struct {
 	builds   []*simBuild
 	queues   []*simQueue
 	truths   map[*byte]*simTruth // of the frames received, by their last byte
+	puts     map[simPut]*simTruth
 	features []Feature
 	class    Class          // of its links
 	failing  map[string]int // how many jobs of a kind are to fail, by script
@@ -82,7 +83,7 @@ func (n *simNode) execute(e Effect) {
 	case Cancel:
 		n.cancel(e.Job)
 	case Apply:
-		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{apply: &e, truth: n.truths[&e.Body[len(e.Body)-1]]})
+		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{apply: &e, truth: n.truthOf(&e)})
 	case Learn:
 		n.enqueue(e.Link, e.Namespace.(*simSpace), simTask{learn: &e})
 	case Close:
@@ -239,8 +240,19 @@ func (b *simBuild) start(sp *simSpace) {
 	enc.Bring(brings)
 	for _, e := range sp.visible.Delta(truth.from).Entries {
 		must(w, enc.Add(e))
+		truth.put = e.Record[0].Dot
 	}
 	must(w, enc.Finish(b.built.To, nil))
+	b.built.Sent = enc.Sent()
+}
+
+// truthOf returns the truth about the delta that a frame is part of.
+func (n *simNode) truthOf(a *Apply) *simTruth {
+	if truth := n.truths[&a.Body[len(a.Body)-1]]; truth != nil {
+		return truth
+	}
+	e, _ := onlyEvent(a.Body)
+	return n.puts[simPut{a.Link, e.Dot}]
 }
 
 // simQueue applies what came on one link for one namespace, in order.

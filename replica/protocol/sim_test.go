@@ -66,6 +66,7 @@ func (s *simTotals) add(w *simWorld) {
 	s.stats.frames += w.stats.frames
 	s.stats.bytes += w.stats.bytes
 	s.stats.deltas += w.stats.deltas
+	s.stats.puts += w.stats.puts
 	s.stats.events += w.stats.events
 	s.stats.stale += w.stats.stale
 	s.stats.unknown += w.stats.unknown
@@ -86,9 +87,9 @@ func (s *simTotals) add(w *simWorld) {
 }
 
 func (s *simTotals) String() string {
-	return fmt.Sprintf("%d worlds: %d frames, %d deltas, %d events brought (%d of them known already), "+
+	return fmt.Sprintf("%d worlds: %d frames, %d deltas, %d Puts, %d events brought (%d of them known already), "+
 		"%d held, %d withheld, %d unknown writers, %d nodes behind their peers, closes %v; at most %d moves to converge, and in %d worlds time, at most %v",
-		s.worlds, s.stats.frames, s.stats.deltas, s.stats.events, s.stats.stale, s.stats.held, s.stats.withheld, s.stats.unknown, s.stats.ahead,
+		s.worlds, s.stats.frames, s.stats.deltas, s.stats.puts, s.stats.events, s.stats.stale, s.stats.held, s.stats.withheld, s.stats.unknown, s.stats.ahead,
 		s.closes, s.moves, s.late, time.Duration(s.millis)*time.Millisecond)
 }
 
@@ -112,7 +113,7 @@ func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
 		if w.rng.IntN(8) == 0 {
 			return nil
 		}
-		return []Feature{FeatureSpare}
+		return []Feature{FeatureSpare, FeaturePut}
 	}
 	if w.rng.IntN(2) == 0 {
 		w.class = Class{Metered: true, Least: PriorityBulk, BytesPerDay: 1}

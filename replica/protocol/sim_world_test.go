@@ -48,6 +48,7 @@ type simWorld struct {
 type simStats struct {
 	frames, bytes  int
 	deltas         int // merged
+	puts           int // of the deltas that came, those that came so
 	events, stale  int // brought by them; of these, covered already
 	unknown, ahead int
 	held, withheld int // how often a delta was seen waiting, and how many were not sent
@@ -97,7 +98,7 @@ func newSimWorld(seed uint64, nodes int) *simWorld {
 // addNodes adds nodes that have all namespaces.
 func (w *simWorld) addNodes(count int) {
 	for i := range count {
-		n := &simNode{world: w, spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}}
+		n := &simNode{world: w, spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}, puts: map[simPut]*simTruth{}}
 		n.id[0] = byte(i + 1)
 		n.features, n.class = w.features(n), w.class
 		n.begin()
@@ -111,7 +112,7 @@ func (w *simWorld) addNodes(count int) {
 
 // copyNode adds a copy of a node, with what is on its disk.
 func (w *simWorld) copyNode(of *simNode) {
-	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}, features: of.features, class: of.class}
+	n := &simNode{world: w, id: of.id, copies: of.copies + "'", spaces: map[string]*simSpace{}, truths: map[*byte]*simTruth{}, puts: map[simPut]*simTruth{}, features: of.features, class: of.class}
 	n.begin()
 	w.nodes = append(w.nodes, n)
 	w.tree = append(w.tree, w.rng.IntN(len(w.nodes)-1))

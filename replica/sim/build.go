@@ -105,7 +105,9 @@ func (b *build) encode() error {
 			return err
 		}
 	}
-	return enc.Finish(b.built.To, floor)
+	err := enc.Finish(b.built.To, floor)
+	b.built.Sent = enc.Sent()
+	return err
 }
 
 // offers reports whether a snapshot is offered in the place of a delta: where

@@ -91,7 +91,7 @@ func (w *world) newNode(i int) *Node {
 	n.id[0], n.id[1] = byte(i+1), byte(i>>8)
 	n.clock.offset = epoch + int64(d.IntN(1000)) - 500
 	for _, f := range []protocol.Feature{
-		protocol.FeatureReconcile, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare,
+		protocol.FeatureReconcile, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare, protocol.FeaturePut,
 	} {
 		lacks := d.In(w.plan.Older)
 		switch {
