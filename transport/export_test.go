@@ -27,3 +27,9 @@ func SetDoubt(l Link, on bool) { l.(*quicLink).setDoubt(on) }
 // SetLocal says whether this machine still has the address that the peer of a
 // link has dialed.
 func SetLocal(l Link, local bool) { l.(*quicLink).setLocal(local) }
+
+// AsOld makes a network dial as one of a release that knows anabranch/1 only.
+func (q *QUIC) AsOld() {
+	q.dialTLS = q.dialTLS.Clone()
+	q.dialTLS.NextProtos = []string{alpnOld}
+}

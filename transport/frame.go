@@ -12,7 +12,15 @@ import (
 //
 //	stream  = preface *frame
 //	preface = "ANBR" version(1 byte) 0 0 0 instance(8 bytes)
-//	frame   = length(4 bytes, big-endian, 1 to MaxFrameBytes) body
+//	frame   = length body
+//	length  = 1 to MaxFrameBytes: as 4 bytes, big-endian, in anabranch/1;
+//	          in anabranch/2 seven bits a byte, the least first, each but the
+//	          last with its top bit set, in the fewest bytes (as in Go's
+//	          encoding/binary, or LEB128)
+//
+// The protocol of TLS (ALPN) says which of the two. Releases that know the
+// second offer both, and it is taken where both ends do: most frames of live
+// traffic are of under 128 bytes.
 //
 // The dialer sends its preface as soon as it has judged the certificate of
 // the acceptor, and the acceptor answers with its own once it has judged the
@@ -27,7 +35,7 @@ const (
 	prefaceMagic   = "ANBR"
 	prefaceVersion = 1
 	prefaceBytes   = 16
-	lengthBytes    = 4
+	lengthBytes    = 4 // at most, in both forms
 )
 
 // errFrame marks bytes that are no preface or no frame.
@@ -73,12 +81,16 @@ func appendLength(dst []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(n))
 }
 
+// appendShortLength is appendLength in anabranch/2.
+func appendShortLength(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) }
+
 // frameReader reads frames. After an error of the reader below, such as a
 // deadline, it goes on where it stopped. It allocates as bytes arrive and not
 // as they are announced.
 type frameReader struct {
 	src   *bufio.Reader
 	limit int64 // bytes of a body
+	short bool  // lengths are those of anabranch/2
 	head  [lengthBytes]byte
 	read  int    // bytes of head
 	body  []byte // what is there of the body
@@ -92,14 +104,15 @@ func newFrameReader(src io.Reader, limit int) *frameReader {
 // next returns the next frame, which belongs to the caller. io.EOF says that
 // the stream ended between frames; other ends are errFrame.
 func (f *frameReader) next() ([]byte, error) {
-	for f.read < lengthBytes {
-		n, err := f.src.Read(f.head[f.read:])
-		f.read += n
-		if err != nil && f.read < lengthBytes {
+	for !f.headed() {
+		b, err := f.src.ReadByte()
+		if err != nil {
 			return nil, f.cut(err, f.read)
 		}
+		f.head[f.read] = b
+		f.read++
 	}
-	size := int64(binary.BigEndian.Uint32(f.head[:]))
+	size := f.size()
 	if size < 1 || size > f.limit {
 		return nil, fmt.Errorf("%w: a frame of %d bytes, 1 to %d are allowed", errFrame, size, f.limit)
 	}
@@ -115,6 +128,23 @@ func (f *frameReader) next() ([]byte, error) {
 	body := f.body
 	f.body, f.read = nil, 0
 	return body, nil
+}
+
+// headed reports whether a length is there.
+func (f *frameReader) headed() bool {
+	return f.read == lengthBytes || f.short && f.read > 0 && f.head[f.read-1] < 0x80
+}
+
+// size returns the length that is there, or -1 if it is none.
+func (f *frameReader) size() int64 {
+	if !f.short {
+		return int64(binary.BigEndian.Uint32(f.head[:]))
+	}
+	u, n := binary.Uvarint(f.head[:f.read])
+	if n <= 0 || n > 1 && f.head[n-1] == 0 { // it goes on, or could be shorter
+		return -1
+	}
+	return int64(u)
 }
 
 // grow makes room for more of a body of size bytes.

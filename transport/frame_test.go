@@ -22,6 +22,29 @@ func encodeFrames(frames [][]byte) (stream []byte) {
 	return stream
 }
 
+// encodeShort is the stream of some frames in anabranch/2.
+func encodeShort(frames [][]byte) (stream []byte) {
+	for _, f := range frames {
+		stream = append(appendShortLength(stream, len(f)), f...)
+	}
+	return stream
+}
+
+// encodeAs is the stream of some frames in one of both forms.
+func encodeAs(short bool, frames [][]byte) []byte {
+	if short {
+		return encodeShort(frames)
+	}
+	return encodeFrames(frames)
+}
+
+// readerOf returns a reader of frames in one of both forms.
+func readerOf(short bool, src io.Reader, limit int) *frameReader {
+	r := newFrameReader(src, limit)
+	r.short = short
+	return r
+}
+
 // stutter reads in pieces of any size, and with deadlines in between.
 type stutter struct {
 	t   *rapid.T
@@ -43,7 +66,8 @@ func TestFramesAreReadHoweverTheyArrive(t *testing.T) {
 		for i, size := range sizes {
 			frames = append(frames, bytes.Repeat([]byte{byte(i)}, size))
 		}
-		r := newFrameReader(&stutter{t, bytes.NewReader(encodeFrames(frames))}, 10_000)
+		short := rapid.Bool().Draw(t, "short")
+		r := readerOf(short, &stutter{t, bytes.NewReader(encodeAs(short, frames))}, 10_000)
 		for _, want := range append(frames, nil) {
 			got, err := r.next()
 			for errors.Is(err, os.ErrDeadlineExceeded) {
@@ -68,6 +92,27 @@ func TestAFrameThatIsCutIsNoFrame(t *testing.T) {
 		between := n == 0 || n == 9
 		if between != (err == io.EOF) || between == errors.Is(err, errFrame) || frames != min(1, n/9) {
 			t.Errorf("the first %d of %d bytes gave %d frames and %v", n, len(whole), frames, err)
+		}
+	}
+}
+
+// In anabranch/2 a frame of under 128 bytes has a length of one, and of each
+// length there is one form.
+func TestShortLengthsAreOfOneForm(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 127: 1, 128: 2, 1<<14 - 1: 2, 1 << 14: 3, 1<<21 - 1: 3, 1 << 21: 4, MaxFrameBytes: 4} {
+		if got := len(appendShortLength(nil, n)); got != want {
+			t.Errorf("the length %d takes %d bytes, want %d", n, got, want)
+		}
+	}
+	whole := encodeShort([][]byte{bytes.Repeat([]byte{1}, 200)})
+	for n := 1; n < len(whole); n++ {
+		if _, err := readerOf(true, bytes.NewReader(whole[:n]), 300).next(); !errors.Is(err, errFrame) {
+			t.Errorf("the first %d of %d bytes gave %v", n, len(whole), err)
+		}
+	}
+	for _, stream := range [][]byte{{0, 1}, {0x81, 0, 1}, {0x80, 0x80, 0x80, 0x80, 1}, {0xff, 0xff, 0xff, 0x7f}} {
+		if frame, err := readerOf(true, bytes.NewReader(stream), MaxFrameBytes).next(); !errors.Is(err, errFrame) {
+			t.Errorf("%x gave %x and %v", stream, frame, err)
 		}
 	}
 }
@@ -119,27 +164,34 @@ func FuzzFrames(f *testing.F) {
 	f.Add(encodeFrames([][]byte{[]byte("first"), []byte("second")}))
 	f.Add(encodeFrames([][]byte{[]byte("cut")})[:5])
 	f.Add(binary.BigEndian.AppendUint32(nil, 1<<31))
+	f.Add(encodeShort([][]byte{[]byte("first"), bytes.Repeat([]byte{1}, 200)}))
 	fuzz.Decoder(f, 128, func(t *testing.T, stream []byte) {
-		const limit = 100
-		r := newFrameReader(iotest.HalfReader(bytes.NewReader(stream)), limit)
-		var frames [][]byte
-		for {
-			frame, err := r.next()
-			if err != nil {
-				if !errors.Is(err, errFrame) && err != io.EOF {
-					t.Fatal(err)
-				}
-				break
+		for _, short := range []bool{false, true} {
+			frames := readFrames(t, short, stream)
+			if got := encodeAs(short, frames); !bytes.HasPrefix(stream, got) {
+				t.Errorf("%x gave %x", stream, got)
 			}
-			if len(frame) < 1 || len(frame) > limit {
-				t.Fatalf("a frame of %d bytes", len(frame))
-			}
-			frames = append(frames, frame)
-		}
-		if got := encodeFrames(frames); !bytes.HasPrefix(stream, got) {
-			t.Errorf("%x gave %x", stream, got)
 		}
 	})
+}
+
+// readFrames reads any bytes as frames.
+func readFrames(t *testing.T, short bool, stream []byte) (frames [][]byte) {
+	const limit = 300
+	r := readerOf(short, iotest.HalfReader(bytes.NewReader(stream)), limit)
+	for {
+		frame, err := r.next()
+		if err != nil {
+			if !errors.Is(err, errFrame) && err != io.EOF {
+				t.Fatal(err)
+			}
+			return frames
+		}
+		if len(frame) < 1 || len(frame) > limit {
+			t.Fatalf("a frame of %d bytes", len(frame))
+		}
+		frames = append(frames, frame)
+	}
 }
 
 func FuzzPreface(f *testing.F) {

@@ -203,6 +203,8 @@ func TestStreamsAreFrozen(t *testing.T) {
 	checkGolden(t, "stream.golden", []goldenCase{
 		{"preface", appendPreface(nil, Instance{1, 2, 3, 4, 5, 6, 7, 8})},
 		{"frame", append(appendLength(nil, 5), "hello"...)},
+		{"frame in anabranch/2", append(appendShortLength(nil, 5), "hello"...)},
+		{"the length of a long one", appendShortLength(nil, MaxFrameBytes)},
 	})
 }
 
@@ -210,7 +212,7 @@ func TestStreamsAreFrozen(t *testing.T) {
 // formats as well.
 func TestNamesAreFrozen(t *testing.T) {
 	for got, want := range map[string]string{
-		alpnLink: "anabranch/1", alpnJoin: "anabranch-join/1",
+		alpnLink: "anabranch/2", alpnOld: "anabranch/1", alpnJoin: "anabranch-join/1",
 		grantsOID.String(): "2.25.1634624114", revocationDomain: "anabranch revocation v1",
 		resetKeyInfo: "anabranch stateless reset v1",
 	} {

@@ -114,12 +114,14 @@ func (q *QUIC) introduce(ctx context.Context, conn *quic.Conn) (*quicLink, error
 // now that CloseRevoked can find the link: one of both sees a revocation that
 // was learned since the handshake.
 func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, in Instance, dialed bool) (*quicLink, error) {
-	peer, err := q.verifier.verify(conn.ConnectionState().TLS)
+	state := conn.ConnectionState().TLS
+	peer, err := q.verifier.verify(state)
 	if err != nil {
 		return nil, err
 	}
 	l := &quicLink{
 		network: q, conn: conn, stream: stream, peer: peer, instance: in, dialed: dialed,
+		short:   state.NegotiatedProtocol == alpnLink,
 		sending: make(chan struct{}, 1), pace: q.penalties().pace(peer.Node),
 	}
 	if dialed {
@@ -127,6 +129,7 @@ func (q *QUIC) newLink(conn *quic.Conn, stream *quic.Stream, in Instance, dialed
 	}
 	l.writing.deadline, l.reading.deadline = stream.SetWriteDeadline, stream.SetReadDeadline
 	l.frames = newFrameReader(watchedReader{l}, MaxFrameBytes)
+	l.frames.short = l.short
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()

@@ -200,3 +200,31 @@ func TestConcurrentSendsDoNotMix(t *testing.T) {
 		t.Errorf("stats are %+v", stats)
 	}
 }
+
+// A release that frames in the older way and one that knows both link, and
+// frames of any size arrive both ways.
+func TestAnOlderReleaseLinks(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		w := newWorld(t)
+		a, b := w.node(transport.Options{}), w.node(transport.Options{})
+		if old {
+			a.AsOld()
+		}
+		from, to := link(t, a, b)
+		for _, size := range []int{1, 127, 128, 1 << 14, 1 << 20} {
+			frame := bytes.Repeat([]byte{7}, size)
+			for _, way := range [][2]transport.Link{{from, to}, {to, from}} {
+				sent := make(chan error, 1)
+				go func() { sent <- way[0].Send(soon(t), frame) }()
+				got, err := way[1].Receive(soon(t))
+				if err = errors.Join(err, <-sent); err != nil || !bytes.Equal(got, frame) {
+					t.Errorf("old %v: of %d bytes %d arrived: %v", old, size, len(got), err)
+				}
+			}
+		}
+		length := from.Stats().FrameBytesSent - uint64(1+127+128+1<<14+1<<20)
+		if want := map[bool]uint64{false: 1 + 1 + 2 + 3 + 3, true: 5 * 4}[old]; length != want || to.Stats().FrameBytesReceived != from.Stats().FrameBytesSent {
+			t.Errorf("old %v: lengths took %d bytes, want %d", old, length, want)
+		}
+	}
+}

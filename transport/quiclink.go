@@ -19,6 +19,7 @@ type quicLink struct {
 	stream   *quic.Stream
 	peer     Credential
 	instance Instance
+	short    bool // lengths of frames are those of anabranch/2
 	dialed   bool
 	dialedAt net.Addr // of one that this node dialed
 
@@ -78,7 +79,7 @@ func (l *quicLink) Send(ctx context.Context, frame []byte) error {
 	switch {
 	case err == nil:
 		l.framesSent.Add(1)
-		l.frameBytes.sent.Add(uint64(lengthBytes + len(frame)))
+		l.frameBytes.sent.Add(l.framed(frame))
 		return nil
 	case err != ctx.Err():
 		return l.ended(err)
@@ -94,7 +95,7 @@ func (l *quicLink) write(ctx context.Context, frame []byte) (sent int, err error
 	buf := l.network.buffers.Get().(*[]byte)
 	defer l.network.buffers.Put(buf)
 	head := min(len(frame), writeBufferBytes-lengthBytes)
-	*buf = append(appendLength((*buf)[:0], len(frame)), frame[:head]...)
+	*buf = append(l.appendLength((*buf)[:0], len(frame)), frame[:head]...)
 	err = l.writing.run(ctx, func() (err error) {
 		if sent, err = l.stream.Write(*buf); err != nil || head == len(frame) {
 			return err
@@ -104,6 +105,19 @@ func (l *quicLink) write(ctx context.Context, frame []byte) (sent int, err error
 		return err
 	})
 	return sent, err
+}
+
+func (l *quicLink) appendLength(dst []byte, n int) []byte {
+	if l.short {
+		return appendShortLength(dst, n)
+	}
+	return appendLength(dst, n)
+}
+
+// framed returns what a frame takes on the stream.
+func (l *quicLink) framed(frame []byte) uint64 {
+	var b [lengthBytes]byte
+	return uint64(len(l.appendLength(b[:0], len(frame))) + len(frame))
 }
 
 // Receive implements Link.
@@ -119,7 +133,7 @@ func (l *quicLink) Receive(ctx context.Context) ([]byte, error) {
 	switch {
 	case err == nil:
 		l.framesReceived.Add(1)
-		l.frameBytes.received.Add(uint64(lengthBytes + len(frame)))
+		l.frameBytes.received.Add(l.framed(frame))
 		if wait := l.pace.read(time.Now()); wait > 0 {
 			l.rest(ctx, wait)
 		}

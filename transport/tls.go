@@ -11,10 +11,12 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-// The application protocols, one for links and one for joining. Both are
-// served on one socket; TLS picks one before anything else is looked at.
+// The application protocols, two for links, which differ in how frames are
+// framed (frame.go), and one for joining. All are served on one socket; TLS picks
+// one before anything else is looked at.
 const (
-	alpnLink = "anabranch/1"
+	alpnLink = "anabranch/2"
+	alpnOld  = "anabranch/1"
 	alpnJoin = "anabranch-join/1"
 )
 
@@ -92,7 +94,7 @@ func (v *verifier) judge(state tls.ConnectionState) (Credential, error) {
 func linkConfig(id *Identity, v *verifier) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		NextProtos:             []string{alpnLink},
+		NextProtos:             []string{alpnLink, alpnOld},
 		Certificates:           []tls.Certificate{id.certificate()},
 		ClientAuth:             tls.RequireAnyClientCert,
 		InsecureSkipVerify:     true,
@@ -110,7 +112,8 @@ func serverConfig(link, join *tls.Config) *tls.Config {
 	c := link.Clone()
 	if join != nil {
 		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if slices.Contains(hello.SupportedProtos, alpnJoin) && !slices.Contains(hello.SupportedProtos, alpnLink) {
+			if slices.Contains(hello.SupportedProtos, alpnJoin) && !slices.Contains(hello.SupportedProtos, alpnLink) &&
+				!slices.Contains(hello.SupportedProtos, alpnOld) {
 				return join, nil
 			}
 			return link, nil
