@@ -13,9 +13,9 @@ const (
 	// which are not moved then; and announcing alone takes no more than 8 MiB
 	// with all the links that one identity may have.
 	frameStepBytes = 512 << 10
-	// readBufferBytes holds a few packets, so that small frames cost less
-	// than one read each. It is most of what an idle link costs here.
-	readBufferBytes = 4 << 10
+	// readBufferBytes holds a few small frames, so that they cost less than one
+	// read each; the body of a large one goes past it. Each idle link has it.
+	readBufferBytes = 1 << 10
 	// writeBufferBytes joins a frame's length with its beginning, so that a
 	// frame of live traffic leaves in one packet. Buffers are pooled.
 	writeBufferBytes = 16 << 10

@@ -60,7 +60,7 @@ func idleBare(l *Lab) (bytes float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	before := memory()
+	before := settledMemory()
 	for range idleLinks {
 		near, far, _, err := host.dial(l.Context, t, host.addr)
 		if err != nil {
@@ -79,7 +79,7 @@ func drain(s io.Reader) {
 
 // settledMemory is what is held once nothing is under way any more.
 func settledMemory() float64 {
-	time.Sleep(time.Second / 2)
+	time.Sleep(time.Second)
 	return memory()
 }
 
@@ -108,7 +108,7 @@ func idlePeers(l *Lab) (bytes float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	before := memory()
+	before := settledMemory()
 	for range idleLinks {
 		if err := idlePeer(l.Context, authority, t, addr); err != nil {
 			return 0, err
