@@ -44,7 +44,7 @@ func ours() []entrant {
 		e("document, bytes to catch up", memory+", delta", inMemory, memoryBytes),
 		e("document, merge", store+", over QUIC", durable, ourMerge),
 		e("document, merge", memory+", delta", inMemory, memoryMerge),
-		e("counter, add", store+", durable", durable, func(l *lab) (float64, error) { return ourCounter(l, false) }),
+		e("counter, add", store+", durable, by 64 at a time", durable, func(l *lab) (float64, error) { return ourCounter(l, false) }),
 		e("counter, add", store+", buffered", buffered, func(l *lab) (float64, error) { return ourCounter(l, true) }),
 		e("counter, add", memory, inMemory, func(*lab) (float64, error) { return memoryCounter(false) }),
 		e("counter, size", memory+", delta", inMemory, func(*lab) (float64, error) { return memoryCounter(true) }),
