@@ -100,7 +100,7 @@ func (c Counter) Add(tx Tx, delta int64) error {
 			return c.fail(err)
 		}
 	}
-	return c.put(tx, slotKey(w), appendSlot(nil, slot))
+	return c.put(tx, slotKey(w), appendSlot(lend(tx), slot))
 }
 
 // Reset takes away all amounts that the transaction can see, and reports

@@ -29,7 +29,7 @@ func (m MultiValue[T]) Siblings(v View) ([]Sibling[T], error) { return siblingsA
 // Set writes a value in the place of those that the transaction can see. It
 // reads nothing.
 func (m MultiValue[T]) Set(tx Tx, value T) error {
-	b, err := Encode(value)
+	b, err := encode(lend(tx), value)
 	if err != nil {
 		return m.fail(err)
 	}

@@ -31,7 +31,7 @@ func (r Register[T]) Get(v View) (value T, err error) {
 
 // Set writes the value. It reads nothing.
 func (r Register[T]) Set(tx Tx, value T) error {
-	b, err := Encode(value)
+	b, err := encode(lend(tx), value)
 	if err != nil {
 		return r.fail(err)
 	}

@@ -63,6 +63,23 @@ type Tx interface {
 	Node() NodeID
 }
 
+// Lender is what a Tx may be, too: one that lends memory to build a value in,
+// so that a write allocates none.
+type Lender interface {
+	Tx
+	// Lend returns an empty slice, which may have room. It is the caller's
+	// until the next call of the Tx, and may be handed to that.
+	Lend() []byte
+}
+
+// lend returns memory to build a value in that is then put in tx.
+func lend(tx Tx) []byte {
+	if l, ok := tx.(Lender); ok {
+		return l.Lend()
+	}
+	return nil
+}
+
 // Memo is what a View may be, too: one that remembers what a lens made of many
 // records, so that the lens reads again only those that changed. What was made
 // must follow from the records alone: what expires changes without them.

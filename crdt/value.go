@@ -21,8 +21,11 @@ type Raw []byte
 // slices become what they are; other types go through vmihailenco/msgpack, so
 // its tags (`msgpack:"name,omitempty"`) and interfaces shape them. Errors wrap
 // ErrValue.
-func Encode[T any](v T) (Raw, error) {
-	if b, ok := appendScalar(nil, v); ok {
+func Encode[T any](v T) (Raw, error) { return encode(nil, v) }
+
+// encode is Encode, which may take the memory of dst.
+func encode[T any](dst []byte, v T) (Raw, error) {
+	if b, ok := appendScalar(dst[:0], v); ok {
 		return b, nil
 	}
 	if raw, ok := any(v).(Raw); ok {

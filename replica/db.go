@@ -33,6 +33,7 @@ type DB struct {
 	close   sync.Once
 	closed  error          // what Close answered
 	cleaner sync.WaitGroup // what runs in the background
+	works   works          // of transactions that are over
 
 	// admin is held while a namespace comes or goes. It is held over disk
 	// writes, which mu is not.

@@ -30,6 +30,12 @@ const (
 	// key by reading all: up to there that beats making a map, and most
 	// transactions write fewer.
 	smallTx = 8
+	// What a transaction that is over leaves to later ones: room for values,
+	// up to maxSpareBytes, and for writes. Most need no more, and what is
+	// kept is one for each that ran at a time.
+	minSpareBytes = 512
+	maxSpareBytes = 16 << 10
+	maxSpareOps   = 64
 
 	// The records of a scan are read in chunks, so that no iterator is open
 	// while the embedder's loop runs, however long that takes. The first is

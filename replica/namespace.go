@@ -77,8 +77,8 @@ func (n *Namespace) UpdateWith(ctx context.Context, o UpdateOptions, fn func(*Tx
 // attempt runs fn beside others. It is not done if what fn read was written
 // meanwhile.
 func (n *Namespace) attempt(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (done bool, err error) {
-	tx := &Tx{ns: n}
-	defer tx.end()
+	tx := n.begin()
+	defer tx.close()
 	w, err := tx.run(ctx, o, fn)
 	if w == nil {
 		return true, err
@@ -101,8 +101,10 @@ func (n *Namespace) updateAlone(ctx context.Context, o UpdateOptions, fn func(*T
 		return n.failed("commit", err)
 	}
 	defer n.db.gate.leave()
+	tx := n.begin()
+	defer tx.close()
 	_, err := n.store.CommitExclusive(func(snap *store.Snapshot) (*store.Write, error) {
-		tx := &Tx{ns: n, view: &View{ns: n, snap: snap, moment: n.db.now()}}
+		tx.view = &View{ns: n, snap: snap, moment: n.db.now()}
 		defer tx.end()
 		return tx.run(ctx, o, fn)
 	})

@@ -17,7 +17,37 @@ type overlay struct {
 	at    map[crdt.Key]int // index into ops; nil up to smallTx ops
 	order []int            // the first len(order) ops' indices by key, for scans
 	bytes int              // of keys and values
-	few   [2]store.Op      // where ops begins: most transactions write no more
+	spare []byte           // values are copied to its end while there is room
+}
+
+// copy returns a copy of value, which is never written over: what a transaction
+// has read of itself stays as it was.
+func (o *overlay) copy(value []byte) []byte {
+	switch {
+	case len(value) <= cap(o.spare)-len(o.spare):
+	case len(value) > maxSpareBytes/4: // it would waste what is left
+		return slices.Clone(value)
+	default:
+		o.spare = make([]byte, 0, min(max(2*cap(o.spare), minSpareBytes, 2*len(value)), maxSpareBytes))
+	}
+	n := len(o.spare)
+	o.spare = append(o.spare, value...)
+	return o.spare[n:len(o.spare):len(o.spare)]
+}
+
+// lend returns room for a value, where copy would put it.
+func (o *overlay) lend() []byte { return o.spare[len(o.spare):] }
+
+// reset makes it empty. It keeps memory for as much as most transactions write.
+func (o *overlay) reset() {
+	clear(o.ops)
+	*o = overlay{ops: o.ops[:0], order: o.order[:0], spare: o.spare[:0]}
+	if cap(o.ops) > maxSpareOps {
+		o.ops = nil
+	}
+	if cap(o.order) > maxSpareOps {
+		o.order = nil
+	}
 }
 
 // put adds op with a copy of its value. Errors wrap ErrTooLarge.
@@ -37,15 +67,13 @@ func (o *overlay) put(op store.Op) error {
 		return fmt.Errorf("%w: with %s of %d bytes it would be %d bytes, at most %d are allowed",
 			ErrTooLarge, describe(op.Key), len(op.Key)+len(op.Value), grown, MaxTxBytes)
 	}
-	op.Value = slices.Clone(op.Value)
 	o.bytes = grown
-	if there {
+	if there { // however often: what it said before is garbage
+		op.Value = slices.Clone(op.Value)
 		o.ops[i] = op
 		return nil
 	}
-	if o.ops == nil {
-		o.ops = o.few[:0]
-	}
+	op.Value = o.copy(op.Value)
 	o.ops = append(o.ops, op)
 	if o.at != nil {
 		o.at[op.Key] = len(o.ops) - 1

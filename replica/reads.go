@@ -28,6 +28,12 @@ func (r *reads) span(s crdt.Span) {
 	}
 }
 
+// reset makes it empty.
+func (r *reads) reset() {
+	r.set.Reset()
+	*r = reads{set: r.set}
+}
+
 // add widens the hull, and reports whether the set is still kept in parts.
 func (r *reads) add(s crdt.Span, cost int) bool {
 	if r.cost == 0 {

@@ -21,24 +21,25 @@ import (
 // time 0: it has none before the commit. Not safe for concurrent use.
 type Tx struct {
 	ns     *Namespace
-	moment int64 // of view, or of the first Expiring; 0 before
-	view   *View // nil until the first read: a blind write needs none
-	reads  reads
-	// writes is what the transaction wrote, over what view shows.
-	writes overlay
+	moment int64         // of view, or of the first Expiring; 0 before
+	view   *View         // nil until the first read: a blind write needs none
+	work   *work         // nil once the transaction is over
 	writer crdt.WriterID // zero until asked for
 	// refused is the first write or read that failed. A transaction that
 	// lacks a part of itself does not commit, even where the closure
 	// overlooks the error.
 	refused error
 	ended   atomic.Bool
-	commit  store.Write // what run returns
 }
 
 var (
-	_ crdt.Tx   = (*Tx)(nil)
-	_ crdt.Memo = (*Tx)(nil)
+	_ crdt.Tx     = (*Tx)(nil)
+	_ crdt.Memo   = (*Tx)(nil)
+	_ crdt.Lender = (*Tx)(nil)
 )
+
+// begin returns a transaction, whose caller ends it by close.
+func (n *Namespace) begin() *Tx { return &Tx{ns: n, work: n.db.works.take()} }
 
 // Node returns the node that this database is of.
 func (tx *Tx) Node() crdt.NodeID { return tx.ns.db.node }
@@ -126,7 +127,7 @@ func (tx *Tx) write(op store.Op) error {
 	}
 	err := op.Key.Validate()
 	if err == nil {
-		err = tx.writes.put(op)
+		err = tx.work.writes.put(op)
 	}
 	if err != nil {
 		return tx.refuse(err)
@@ -145,14 +146,16 @@ func (tx *Tx) refuse(err error) error {
 
 // Get returns the record at k, removals included, or nil.
 func (tx *Tx) Get(k crdt.Key) (crdt.Record, error) {
-	if op, ok := tx.writes.get(k); ok && !tx.ended.Load() {
-		return tx.record(op), nil
+	if !tx.ended.Load() {
+		if op, ok := tx.work.writes.get(k); ok {
+			return tx.record(op), nil
+		}
 	}
 	v, err := tx.open()
 	if err != nil {
 		return nil, err
 	}
-	tx.reads.key(k)
+	tx.work.reads.key(k)
 	rec, err := v.Get(k)
 	return rec, tx.check(err)
 }
@@ -163,7 +166,7 @@ func (tx *Tx) Last(s crdt.Span) (crdt.Entry, bool, error) {
 	if err != nil {
 		return crdt.Entry{}, false, err
 	}
-	own, written := tx.writes.last(s)
+	own, written := tx.work.writes.last(s)
 	if written { // only what is behind it would be greater
 		s.From = after(own.Key)
 	}
@@ -171,7 +174,7 @@ func (tx *Tx) Last(s crdt.Span) (crdt.Entry, bool, error) {
 	if ok {
 		s.From = e.Key // what comes before it was of no account
 	}
-	tx.reads.span(s)
+	tx.work.reads.span(s)
 	if ok || !written || err != nil {
 		return e, ok, tx.check(err)
 	}
@@ -189,8 +192,12 @@ func (tx *Tx) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
 			return
 		}
 		read := s
-		defer func() { tx.reads.span(read) }()
-		for e, err := range merge(v.Scan(s), tx.writes.in(s), tx.record) {
+		defer func() {
+			if !tx.ended.Load() { // else the loop has outlived it
+				tx.work.reads.span(read)
+			}
+		}()
+		for e, err := range merge(v.Scan(s), tx.work.writes.in(s), tx.record) {
 			if !yield(e, tx.check(err)) {
 				if err == nil {
 					read.To = after(e.Key)
@@ -211,8 +218,8 @@ func (tx *Tx) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
 	if fold, changed = v.Recall(s); fold == nil {
 		return nil, nil
 	}
-	tx.reads.span(s)
-	for _, op := range tx.writes.in(s) {
+	tx.work.reads.span(s)
+	for _, op := range tx.work.writes.in(s) {
 		changed = append(changed, op.Key)
 	}
 	return fold, changed
@@ -221,9 +228,20 @@ func (tx *Tx) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
 // Remember is View.Remember, unless the transaction has written in s: that may
 // come to nothing.
 func (tx *Tx) Remember(s crdt.Span, fold any, bytes int) {
-	if _, written := tx.writes.last(s); !written && tx.view != nil && !tx.ended.Load() {
+	if tx.view == nil || tx.ended.Load() {
+		return
+	}
+	if _, written := tx.work.writes.last(s); !written {
 		tx.view.Remember(s, fold, bytes)
 	}
+}
+
+// Lend returns memory to build the next value that is put in.
+func (tx *Tx) Lend() []byte {
+	if tx.ended.Load() {
+		return nil
+	}
+	return tx.work.writes.lend()
 }
 
 // run runs fn, and returns what there is to commit, which may be nothing.
@@ -238,17 +256,18 @@ func (tx *Tx) run(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (*st
 	if tx.refused != nil {
 		return nil, tx.refused
 	}
-	if len(tx.writes.ops) == 0 {
+	w := tx.work
+	if len(w.writes.ops) == 0 {
 		return nil, nil
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	tx.commit = store.Write{Ops: tx.writes.ops, Buffered: o.Buffered, Writer: tx.writer}
+	w.commit = store.Write{Ops: w.writes.ops, Buffered: o.Buffered, Writer: tx.writer}
 	if tx.view != nil {
-		tx.commit.Reads, tx.commit.Snapshot = &tx.reads.set, tx.view.snap.Number()
+		w.commit.Reads, w.commit.Snapshot = &w.reads.set, tx.view.snap.Number()
 	}
-	return &tx.commit, nil
+	return &w.commit, nil
 }
 
 // open returns the view that the transaction reads, from its first read on.
@@ -287,12 +306,19 @@ func (tx *Tx) record(op store.Op) crdt.Record {
 	}}.At(tx.now())
 }
 
-// end lets go of what the transaction holds.
+// end lets go of what the transaction reads.
 func (tx *Tx) end() {
 	tx.ended.Store(true)
 	if tx.view != nil {
 		tx.view.end(ErrTxEnded)
 	}
+}
+
+// close is end, once what run returned is committed or is nothing.
+func (tx *Tx) close() {
+	tx.end()
+	tx.ns.db.works.give(tx.work)
+	tx.work = nil
 }
 
 // describe names a key in an error: its path and type.

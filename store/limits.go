@@ -54,6 +54,11 @@ const (
 	// writer's begin counts as one.
 	touchedFree = 1 << 10
 
+	// fewReads is up to how many records and spans a transaction's reads are
+	// a list, which is used again, and which is faster to look through than a
+	// map is to make.
+	fewReads = 8
+
 	// logPartBytes is how many bytes of keys one part of a log entry holds.
 	// A transaction of 65,536 long keys has an entry of hundreds of MiB,
 	// which in parts is neither written nor read as a whole.

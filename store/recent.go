@@ -52,16 +52,32 @@ func (r *recent) wrote(commit uint64, w writes) {
 // written since its snapshot. The zero value is empty. Not safe for
 // concurrent use.
 type ReadSet struct {
+	few   []crdt.Key // up to fewReads: most transactions read no more
 	keys  map[crdt.Key]struct{}
 	spans []crdt.Span
 }
 
 // Key adds a record, there or not.
 func (r *ReadSet) Key(k crdt.Key) {
-	if r.keys == nil {
-		r.keys = map[crdt.Key]struct{}{}
+	switch {
+	case slices.Contains(r.few, k):
+	case len(r.few) < fewReads:
+		r.few = append(r.few, k)
+	case r.keys == nil:
+		r.keys = map[crdt.Key]struct{}{k: {}}
+	default:
+		r.keys[k] = struct{}{}
 	}
-	r.keys[k] = struct{}{}
+}
+
+// Reset makes it empty. It keeps memory for what most transactions read.
+func (r *ReadSet) Reset() {
+	clear(r.few)
+	clear(r.spans)
+	*r = ReadSet{few: r.few[:0], spans: r.spans[:0]}
+	if cap(r.spans) > fewReads {
+		r.spans = nil
+	}
 }
 
 // Span adds all records in s, those not there included.
@@ -72,9 +88,12 @@ func (r *ReadSet) Span(s crdt.Span) {
 	r.spans = append(r.spans, s)
 }
 
-func (r *ReadSet) empty() bool { return r == nil || len(r.keys) == 0 && len(r.spans) == 0 }
+func (r *ReadSet) empty() bool { return r == nil || len(r.few) == 0 && len(r.spans) == 0 }
 
 func (r *ReadSet) contains(k crdt.Key) bool {
+	if slices.Contains(r.few, k) {
+		return true
+	}
 	if _, ok := r.keys[k]; ok {
 		return true
 	}
