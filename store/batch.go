@@ -18,35 +18,47 @@ type builder struct {
 // putter is where batches and tables take a key and its value.
 type putter = func(key, value []byte) error
 
-// buildOwn puts an own transaction into b: its records, blind, and its log
-// entry. The first of a run is preceded by its writer's record. The caller
-// holds commits.
-func (ns *Namespace) buildOwn(b *pebble.Batch, ops []Op) (crdt.Dot, error) {
+// buildOwn puts own transactions into b, and returns the dot of the first. The
+// first of a run is preceded by its writer's record. The caller holds commits.
+func (ns *Namespace) buildOwn(b *pebble.Batch, ws []*Write) (first crdt.Dot, err error) {
 	wall := ns.store.now()
-	dot, err := ns.nextDot(b, wall)
+	first, err = ns.nextDot(b, wall)
 	if err != nil {
 		return crdt.Dot{}, err
 	}
+	e := crdt.Event{Dot: first}
+	for _, w := range ws {
+		e.Time = ns.clock.Now(wall)
+		if err := ns.buildOne(b, e, w.Ops); err != nil {
+			return crdt.Dot{}, err
+		}
+		e.Seq++
+	}
+	return first, nil
+}
+
+// buildOne puts one transaction into b, whose events have e's dot and time: its
+// records, blind, and its log entry.
+func (ns *Namespace) buildOne(b *pebble.Batch, e crdt.Event, ops []Op) error {
 	put := func(key, value []byte) error { return b.Set(key, value, nil) }
-	e := crdt.Event{Dot: dot, Time: ns.clock.Now(wall)}
 	bl := &ns.builder
-	bl.entry.start(ns.log, ns.own, dot.Seq)
+	bl.entry.start(ns.log, ns.own, e.Seq)
 	for i := range ops {
 		op := &ops[i]
 		e.Value, e.Removed, e.Expires = op.Value, op.Removed, op.Expires
 		bl.key = ns.records.record(bl.key[:0], op.Key)
 		bl.value = appendWritten(bl.value[:0], &e, ns.own)
 		if err := put(bl.key, bl.value); err != nil {
-			return crdt.Dot{}, err
+			return err
 		}
 		if err := bl.entry.add(op.Key, put); err != nil {
-			return crdt.Dot{}, err
+			return err
 		}
 		if err := ns.putExpiry(bl, op.Key, op.Expires, put); err != nil {
-			return crdt.Dot{}, err
+			return err
 		}
 	}
-	return dot, bl.entry.finish(put)
+	return bl.entry.finish(put)
 }
 
 // nextDot returns the dot of the own transaction that b will hold. Before the

@@ -49,23 +49,44 @@ type Write struct {
 // durable commit whose fsync failed, with ErrHalted, is visible here until the
 // store is closed; whether it is on disk is then unknown.
 func (ns *Namespace) Commit(w *Write) (crdt.Dot, error) {
+	err := ns.store.engine.admit() // may wait, so without locks
+	if err != nil {
+		return crdt.Dot{}, ns.named("commit to", err)
+	}
+	if !ns.commits.TryLock() {
+		return ns.queue.commit(ns, w)
+	}
 	dot, pending, err := ns.commitValid(w)
+	ns.commits.Unlock()
 	if err != nil {
 		return crdt.Dot{}, ns.named("commit to", err)
 	}
 	return dot, ns.settle(pending, w.Buffered)
 }
 
+// commitValid commits a transaction of this store if it is valid. The caller
+// holds commits.
 func (ns *Namespace) commitValid(w *Write) (crdt.Dot, pending, error) {
-	if err := ns.store.engine.admit(); err != nil { // may wait, so without locks
+	if err := ns.validate(w); err != nil || len(w.Ops) == 0 {
 		return crdt.Dot{}, pending{}, err
 	}
-	ns.commits.Lock()
-	defer ns.commits.Unlock()
-	if err := ns.recent.validate(w.Reads, w.Snapshot); err != nil {
-		return crdt.Dot{}, pending{}, err
+	ns.group = append(ns.group[:0], w)
+	defer clear(ns.group)
+	return ns.commitOwn(ns.group)
+}
+
+// validate returns an error if a transaction cannot be committed. The caller
+// holds commits.
+func (ns *Namespace) validate(w *Write) error {
+	if err := ns.recent.validate(w.Reads, w.Snapshot); err != nil || len(w.Ops) == 0 {
+		return err
 	}
-	return ns.commitOwn(w)
+	for i := range w.Ops {
+		if err := w.Ops[i].check(); err != nil {
+			return err
+		}
+	}
+	return ns.checkWriter(w.Writer)
 }
 
 // CommitExclusive calls fn with a snapshot that nothing can overtake, and
@@ -95,7 +116,8 @@ func (ns *Namespace) commitAlone(fn func(*Snapshot) (*Write, error)) (crdt.Dot, 
 	if err != nil || w == nil {
 		return crdt.Dot{}, pending{}, false, err
 	}
-	dot, pending, err := ns.commitOwn(w)
+	w.Reads = nil // nothing has come between
+	dot, pending, err := ns.commitValid(w)
 	if err != nil {
 		err = ns.named("commit to", err)
 	}
@@ -109,35 +131,29 @@ type pending struct {
 	batch  *pebble.Batch
 }
 
-// commitOwn commits a valid transaction of this store. The caller holds
-// commits.
-func (ns *Namespace) commitOwn(w *Write) (crdt.Dot, pending, error) {
-	if len(w.Ops) == 0 {
-		return crdt.Dot{}, pending{}, nil
-	}
-	for i := range w.Ops {
-		if err := w.Ops[i].check(); err != nil {
-			return crdt.Dot{}, pending{}, err
-		}
-	}
-	if err := ns.checkWriter(w.Writer); err != nil {
-		return crdt.Dot{}, pending{}, err
-	}
+// commitOwn commits valid transactions of this store, which are not empty and
+// all buffered or none, in one batch. It returns the dot of the first; those of
+// the others follow. The caller holds commits.
+func (ns *Namespace) commitOwn(ws []*Write) (first crdt.Dot, p pending, err error) {
 	b := ns.store.engine.DB.NewBatch()
-	dot, err := ns.buildOwn(b, w.Ops)
+	first, err = ns.buildOwn(b, ws)
 	if err == nil {
-		err = ns.publish(!w.Buffered, b, writes{ops: w.Ops}, func(h *history) { h.commitOwn(dot) })
+		err = ns.publish(!ws[0].Buffered, b, writes{own: ws}, func(h *history) {
+			for i := range ws {
+				h.commitOwn(crdt.Dot{Writer: first.Writer, Seq: first.Seq + uint64(i)})
+			}
+		})
 	}
 	if err != nil {
 		ns.disown()
 		return crdt.Dot{}, pending{}, errors.Join(err, b.Close())
 	}
 	commit := ns.history.visible.commit
-	if w.Buffered {
+	if ws[0].Buffered {
 		b.Close() // cannot fail once it was applied
-		return dot, pending{commit: commit}, nil
+		return first, pending{commit: commit}, nil
 	}
-	return dot, pending{commit, b}, nil
+	return first, pending{commit, b}, nil
 }
 
 // checkWriter returns an error if a transaction of the given writer, or of

@@ -56,7 +56,7 @@ func (ns *Namespace) Build(t testing.TB, w *Write) (puts, bytes int) {
 	defer ns.commits.Unlock()
 	b := ns.store.engine.DB.NewBatch()
 	defer b.Close()
-	if _, err := ns.buildOwn(b, w.Ops); err != nil {
+	if _, err := ns.buildOwn(b, []*Write{w}); err != nil {
 		t.Fatal(err)
 	}
 	return int(b.Count()), b.Len()
@@ -190,3 +190,10 @@ func (l *StageLog) Scan(writer uint32, after uint64, yield func(seq uint64, k cr
 
 func (l *StageLog) Runs() int     { return len(l.log.runs) }
 func (l *StageLog) Remove() error { return l.log.remove() }
+
+// Queued returns how many transactions wait for another commit.
+func (ns *Namespace) Queued() int {
+	ns.queue.mu.Lock()
+	defer ns.queue.mu.Unlock()
+	return len(ns.queue.waiting)
+}

@@ -59,6 +59,14 @@ const (
 	// map is to make.
 	fewReads = 8
 
+	// groupBytes is how much the transactions hold that are committed as one
+	// batch, and groupWrites how many they are, but for the first: enough
+	// that what a batch costs by itself vanishes, and small against half of
+	// the least memtable, which Pebble would flush by itself. A snapshot
+	// waits for a batch of them some tens of microseconds.
+	groupBytes  = 32 << 10
+	groupWrites = 128
+
 	// logPartBytes is how many bytes of keys one part of a log entry holds.
 	// A transaction of 65,536 long keys has an entry of hundreds of MiB,
 	// which in parts is neither written nor read as a whole.

@@ -45,6 +45,7 @@ type Namespace struct {
 	clock   crdt.Clock
 	recent  recent
 	builder builder
+	group   []*Write       // what is being committed
 	own     uint32         // the number of the writer, once it has committed
 	tail    crdt.WriterID  // the last run's, if its entry is not on disk
 	skewed  crdt.Timestamp // the timestamp last reported as skewed
@@ -56,6 +57,7 @@ type Namespace struct {
 	frozen  bool          // view stands for the present while tables are ingested
 	gone    error         // why the namespace takes no more calls
 
+	queue    commitQueue
 	reads    atomic.Int64 // records read one by one
 	unsynced atomic.Bool  // the syncer knows that there is something to sync
 }

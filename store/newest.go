@@ -27,8 +27,9 @@ type newestKey struct {
 	keys   int32 // of the entry
 }
 
-// wrote takes in the entries that a commit wrote, which is visible: of own, its
-// dot, or of what is fresh in a delta. Whatever else wrote to the log may have
+// wrote takes in the entries that a commit wrote, which is visible: of own
+// transactions, the last of which has the number and seq given, or of what is
+// fresh in a delta. Whatever else wrote to the log may have
 // added to an entry, so all is forgotten. The caller holds commits.
 func (t *newestLog) wrote(own uint32, seq uint64, w *writes) {
 	if w.none() || w.same {
@@ -37,11 +38,17 @@ func (t *newestLog) wrote(own uint32, seq uint64, w *writes) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case len(w.ops) > newestEntryKeys || len(w.fresh) > newestEntryKeys:
-	case len(w.ops) > 0:
-		for i := range w.ops {
-			t.add(newestKey{w.ops[i].Key, seq, own, int32(len(w.ops))})
+	case len(w.own) > 0:
+		seq -= uint64(len(w.own))
+		for _, tx := range w.own {
+			if seq++; len(tx.Ops) > newestEntryKeys {
+				continue
+			}
+			for i := range tx.Ops {
+				t.add(newestKey{tx.Ops[i].Key, seq, own, int32(len(tx.Ops))})
+			}
 		}
+	case len(w.fresh) > newestEntryKeys:
 	case len(w.fresh) > 0:
 		for i, end := 0, 0; i < len(w.fresh); i = end {
 			for end = i + 1; end < len(w.fresh) && w.fresh[end].sameEntry(w.fresh[i]); {

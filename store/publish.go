@@ -13,7 +13,7 @@ import (
 // under way (recent.go). The zero value is none. Its keys are in slices as they
 // come, since a commit would allocate a function that yields them.
 type writes struct {
-	ops     []Op
+	own     []*Write // own transactions, up to the one that is the last then
 	entries []crdt.Entry
 	fresh   []freshEvent // of entries, in the order of the log; nil: not told
 	keys    []crdt.Key
@@ -25,14 +25,16 @@ type writes struct {
 
 // none reports whether nothing is written.
 func (w *writes) none() bool {
-	return !w.any && len(w.ops) == 0 && len(w.entries) == 0 && len(w.keys) == 0
+	return !w.any && len(w.own) == 0 && len(w.entries) == 0 && len(w.keys) == 0
 }
 
 // all yields the keys.
 func (w *writes) all(yield func(crdt.Key) bool) {
-	for i := range w.ops {
-		if !yield(w.ops[i].Key) {
-			return
+	for _, own := range w.own {
+		for i := range own.Ops {
+			if !yield(own.Ops[i].Key) {
+				return
+			}
 		}
 	}
 	for i := range w.entries {
