@@ -18,6 +18,9 @@ const hotKeys = 100_000
 // benchNamespace is where all rows write.
 const benchNamespace = "bench"
 
+// hotCounters is how many counters the rows of adding add to.
+const hotCounters = 1_000
+
 // localRows are of what one node does with no network.
 func localRows() []Row {
 	rows := []Row{{
@@ -32,7 +35,34 @@ func localRows() []Row {
 			Prepare: func(l *Lab) (Repetition, error) { return prepareSet(l, writers, false) },
 		})
 	}
-	return rows
+	return append(rows, Row{
+		Name: "counter/buffered", Work: "one of 1,000 counters is added to, buffered", Raw: "a Pebble batch of 2 puts, no sync",
+		Unit: "op/s", Goal: Goal{AtLeast: 0.9}, Prepare: prepareCounter,
+	})
+}
+
+// prepareCounter adds to counters that are hot, one a transaction.
+func prepareCounter(l *Lab) (Repetition, error) {
+	ns, err := openNamespace(l, replica.Options{})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := openRaw(l)
+	if err != nil {
+		return nil, err
+	}
+	counters := make([]crdt.Counter, hotCounters)
+	for i := range counters {
+		counters[i] = crdt.NewCounter(fmt.Sprintf("%016d", i))
+	}
+	var oursAt, rawAt atomic.Uint64
+	t := Turns{Each: 5_000, Turns: 10}
+	t.Ours = parallel(1, func() error {
+		c := &counters[shuffled(&oursAt)%hotCounters]
+		return ns.UpdateWith(l.Context, replica.UpdateOptions{Buffered: true}, func(tx *replica.Tx) error { return c.Add(tx, 1) })
+	})
+	t.Raw = parallel(1, func() error { return rawPut(raw, shuffled(&rawAt)%hotCounters, rawAt.Load(), pebble.NoSync) })
+	return t.Rate, nil
 }
 
 // openNamespace opens a database of its own, and a namespace in it.
