@@ -141,7 +141,7 @@ func sectionOf(all []life) section {
 	}
 	traffic := plot.Lines{Title: "Bytes to a node for each update (value and key: 116)", X: "nodes", Y: "B"}
 	trips := plot.Lines{Title: "Until all nodes have an update, in round trips of a link", X: "nodes", Y: "round trips"}
-	back := plot.Lines{Title: "A node that comes back and missed one update: its 4 links together", X: "nodes", Y: "B"}
+	back := plot.Lines{Title: "A node that comes back and missed one update: its 4 links together", X: "nodes, all of which have written", Y: "B"}
 	for _, l := range all {
 		s.row(figure(l.Nodes), figure(l.Writers), fmt.Sprintf("%d%%", l.Loss),
 			figure(l.First.each(l.Nodes, l.Writers)), figure(l.Burst.each(l.Nodes, l.Writers)), figure(l.BurstTrips),
@@ -153,7 +153,7 @@ func sectionOf(all []life) section {
 		add(&traffic, "one alone"+lost, at, l.Alone.each(l.Nodes, 1))
 		add(&trips, "all at once"+lost, at, l.BurstTrips)
 		add(&trips, "one alone"+lost, at, l.AloneTrips)
-		if l.Loss == 0 {
+		if l.Loss == 0 && l.Writers == l.Nodes {
 			add(&back, "all frames", at, float64(l.Back.Bytes))
 			add(&back, "one Vector", at, float64(l.Back.Vector))
 			add(&back, "one Hello", at, float64(l.Back.Hello))
