@@ -165,7 +165,7 @@ func parseByHand(e *crdt.Event, b []byte, writers []crdt.WriterID) bool {
 
 // valueByHand takes the last field.
 func valueByHand(e *crdt.Event, b []byte) bool {
-	n, rest := -1, b[1:]
+	n, least, rest := -1, 0, b[1:] // least: a shorter value has a shorter form
 	switch {
 	case b[0] == 0xc0:
 		e.Removed = true
@@ -173,10 +173,10 @@ func valueByHand(e *crdt.Event, b []byte) bool {
 	case b[0] == 0xc4 && len(rest) >= 1:
 		n, rest = int(rest[0]), rest[1:]
 	case b[0] == 0xc5 && len(rest) >= 2:
-		n, rest = int(binary.BigEndian.Uint16(rest)), rest[2:]
+		n, rest, least = int(binary.BigEndian.Uint16(rest)), rest[2:], 1<<8
 	case b[0] == 0xc6 && len(rest) >= 4:
-		n, rest = int(binary.BigEndian.Uint32(rest)), rest[4:]
+		n, rest, least = int(binary.BigEndian.Uint32(rest)), rest[4:], 1<<16
 	}
 	e.Value = rest
-	return n >= 0 && len(rest) == n
+	return n >= least && len(rest) == n
 }
