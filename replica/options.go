@@ -80,15 +80,19 @@ type Options struct {
 	// clock agrees with this node's: what one node collects is gone everywhere,
 	// so one with a wrong clock must not.
 	Retention time.Duration
-	// CacheBytes bounds the memory for blocks of the database. Default: 16
-	// MiB, which memtables are taken out of.
+	// Profile says how much memory the node may take where the fields below do
+	// not. Default: ProfileStandard.
+	Profile Profile
+	// CacheBytes bounds the memory for blocks of the database, which memtables
+	// are taken out of. Default: the profile's, of ProfileStandard 16 MiB.
 	CacheBytes int64
-	// MemTableBytes is the size of one memtable; two may be held. Default:
-	// 4 MiB. 1 MiB halves the speed of writing.
+	// MemTableBytes is the size of one memtable; two may be held. Default: the
+	// profile's, of ProfileStandard 4 MiB. 1 MiB halves the speed of writing.
 	MemTableBytes int64
 	// MemoBytes bounds the memory for folds over many records that are
 	// remembered while none of them changes: what the earlier runs of each
-	// node added to a counter. Default: 1 MiB, some 5,000 counters.
+	// node added to a counter. Default: the profile's, of ProfileStandard 1
+	// MiB, some 5,000 counters.
 	MemoBytes int64
 }
 
@@ -108,6 +112,9 @@ func (o Options) validate() (Options, error) {
 		if v.value < 0 {
 			return o, fmt.Errorf("%w: %s is negative", ErrOptions, v.name)
 		}
+	}
+	if err := o.bound(); err != nil {
+		return o, err
 	}
 	if o.Network != nil && o.Listen != "" {
 		return o, fmt.Errorf("%w: Listen %q is of no use beside a Network, which has an address", ErrOptions, o.Listen)

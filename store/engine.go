@@ -35,9 +35,9 @@ const (
 	maxLevel0       = 12
 	pebbleMemTables = 6
 	pebbleLevel0    = 1 << 20
-	// maxOpenFiles bounds the tables that are open at a time. A store of a
-	// million keys has about twenty.
-	maxOpenFiles = 256
+	// defaultOpenFiles bounds the tables that are open at a time. A store of a
+	// million keys has about a hundred.
+	defaultOpenFiles = 256
 	// maxManifestBytes: the MANIFEST is replayed at Open, and its edits are
 	// about 100 bytes; 4 MiB replay in milliseconds.
 	maxManifestBytes = 4 << 20
@@ -56,6 +56,7 @@ const (
 type engineOptions struct {
 	FS                        vfs.FS      // nil: the real one
 	CacheBytes, MemTableBytes int64       // 0: 16 MiB, 4 MiB
+	OpenFiles                 int         // 0: 256
 	Report                    func(error) // told of each fault once; may be called with locks held, must not block nor call back
 	Purpose                   purpose
 }
@@ -302,7 +303,7 @@ func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.
 		MemTableSize:                uint64(mem),
 		MemTableStopWritesThreshold: pebbleMemTables,
 		L0StopWritesThreshold:       pebbleLevel0,
-		MaxOpenFiles:                maxOpenFiles,
+		MaxOpenFiles:                int(orDefault(int64(o.OpenFiles), defaultOpenFiles)),
 		MaxManifestFileSize:         maxManifestBytes,
 	}
 	compactions := newCompactions(e.faults)

@@ -37,6 +37,8 @@ type Options struct {
 	// StageBytes is how much of a delta that is being received is held in
 	// memory; more goes to disk. 0 is 4 MiB.
 	StageBytes int
+	// OpenFiles bounds the tables that are open at a time; 0 is 256.
+	OpenFiles int
 	// MemoBytes bounds the memory for what Snapshot.Remember is told; 0 is 1
 	// MiB.
 	MemoBytes int64
@@ -71,7 +73,7 @@ var (
 )
 
 func (o *Options) validate() error {
-	if o.MaxSkew < 0 || o.BufferedSync < 0 || o.StageBytes < 0 || o.CacheBytes < 0 || o.MemTableBytes < 0 || o.MemoBytes < 0 {
+	if o.MaxSkew < 0 || o.BufferedSync < 0 || o.StageBytes < 0 || o.OpenFiles < 0 || o.CacheBytes < 0 || o.MemTableBytes < 0 || o.MemoBytes < 0 {
 		return errors.New("an option is negative")
 	}
 	if (o.Sign == nil) != o.Node.IsZero() {

@@ -54,7 +54,7 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	e, err := openEngine(dir, engineOptions{
-		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes,
+		FS: o.FS, CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, OpenFiles: o.OpenFiles,
 		Report:  func(err error) { o.Report(Report{Err: err}) },
 		Purpose: why,
 	})

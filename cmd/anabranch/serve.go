@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type serveArgs struct {
 	meshLinks  int
 	discover   bool
 	verbose    bool
+	profile    string
 
 	clockOffset  time.Duration
 	ignoreExpiry bool
@@ -57,6 +59,7 @@ It prints one line, "serving ...", once it takes links and verbs.`,
 	flags.DurationVar(&args.retention, "retention", replica.DefaultRetention, "how long removals are kept; a node away for longer compares all it has to catch up")
 	flags.IntVar(&args.meshLinks, "mesh-links", replica.DefaultMeshLinks, "how many links to have before the node stops to look for peers that others told it of; 0: never look")
 	flags.BoolVar(&args.discover, "discover", false, "find nodes of the cluster on the local network by mDNS, and be found by them")
+	flags.StringVar(&args.profile, "profile", replica.ProfileStandard.String(), "how much memory to take: small (about 40 MiB with a million keys), standard, or hub; where GOGC and GOMEMLIMIT are not set, it sets them too")
 	flags.DurationVar(&args.clockOffset, "clock-offset", 0, "run with a wall clock that is off by this much, for drills: what a device does that believes in 1970, or in ten years from now")
 	flags.BoolVar(&args.ignoreExpiry, "ignore-certificate-expiry", false, "link with nodes whose certificates have ended, or not begun, by this clock; revocations still count")
 	flags.BoolVar(&args.verbose, "verbose", false, "log links and more to standard error")
@@ -69,9 +72,14 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	profile, err := replica.ParseProfile(args.profile)
+	if err != nil {
+		return usagef("--profile %q: want small, standard or hub", args.profile)
+	}
 	if _, err := os.Stat(g.dir); err != nil {
 		return missingf("no directory %s (make one with 'anabranch init' or 'anabranch join')", g.dir)
 	}
+	boundCollector(profile)
 	var discovery replica.Discovery
 	if args.discover {
 		discovery = lan.New(log)
@@ -79,8 +87,8 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	db, err := g.openServed(cmd.Context(), replica.Options{
 		Discovery: discovery,
 		Listen:    args.listen, Peers: args.peers, Retention: args.retention, Logger: log,
-		MeshLinks: meshLinks(args.meshLinks),
-		Now:       func() time.Time { return time.Now().Add(args.clockOffset) }, IgnoreExpiry: args.ignoreExpiry,
+		MeshLinks: meshLinks(args.meshLinks), Profile: profile,
+		Now: func() time.Time { return time.Now().Add(args.clockOffset) }, IgnoreExpiry: args.ignoreExpiry,
 	})
 	if err != nil {
 		return err
@@ -103,6 +111,17 @@ func serve(cmd *cobra.Command, g *globals, args serveArgs) (err error) {
 	fmt.Fprintf(cmd.OutOrStdout(), "serving %s as node %s at %s\n", g.dir, s.Node.Short(), s.Listen)
 	<-cmd.Context().Done()
 	return nil
+}
+
+// boundCollector sets Go's collector as the profile says, unless the operator
+// did.
+func boundCollector(p replica.Profile) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(p.GCPercent())
+	}
+	if limit := p.MemoryLimit(); limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+	}
 }
 
 // meshLinks returns the option for a number of links, of which 0 means none.
