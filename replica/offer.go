@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 
@@ -215,14 +214,7 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 	}
 	defer m.turns.give()
 	if at.summary == nil {
-		sumUp := protocol.NewSummary
-		if at.contents {
-			sumUp = protocol.NewContentSummary
-		}
-		var err error
-		if at.summary, err = sumUp(scanner{l.ctx, at.snap}); err != nil {
-			return fmt.Errorf("read namespace %q: %w", ns.Name(), err)
-		}
+		at.summary = protocol.OfferedSummary(scanner{l.ctx, at.snap}, at.contents)
 	}
 	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l, e.Lane))
 }

@@ -91,12 +91,13 @@ func TestTheCostFollowsWhatChanged(t *testing.T) {
 func TestABootstrapTakesOneRound(t *testing.T) {
 	n := 20_000
 	source := synthetic{n: n}
-	recordBytes, found := 0, 0
+	recordBytes, found, read := 0, 0, 0
 	for e := range source.Scan(crdt.AllKeys) {
 		b := crdt.AppendString(nil, string(e.Key))
 		recordBytes += len(crdt.AppendRecord(b, e.Record, func(w crdt.WriterID) uint64 { return uint64(w[0]) }))
 	}
-	x := newExchange(t, summaryOf(t, sorted(nil)), summaryOf(t, source), "")
+	source.scanned = &read
+	x := newExchange(t, summaryOf(t, sorted(nil)), OfferedSummary(source, false), "")
 	x.answered = func(Frame) error {
 		found += len(x.differences)
 		x.differences = nil
@@ -109,6 +110,25 @@ func TestABootstrapTakesOneRound(t *testing.T) {
 	t.Logf("%d records of %d bytes: %d bytes in %d frames", n, recordBytes, total, x.frames)
 	if found += len(x.differences); found != n || x.rounds != 1 || float64(total) > 1.05*float64(recordBytes) {
 		t.Errorf("%d records in %d rounds", found, x.rounds)
+	}
+	if read != n {
+		t.Errorf("%d records were read to send %d", read, n)
+	}
+}
+
+// What is offered sums up to the same as what was read before.
+func TestAnOfferIsSummedUpWhenItIsAskedFor(t *testing.T) {
+	read := 0
+	offer := OfferedSummary(synthetic{n: 5000, stride: 7, scanned: &read}, false)
+	if read > 0 {
+		t.Errorf("%d records were read before anybody asked", read)
+	}
+	x := newExchange(t, summaryOf(t, synthetic{n: 5000}), offer, "")
+	if err := x.run(); err != nil || len(x.differences) != 5000/7 && len(x.differences) != 5000/7+1 {
+		t.Errorf("%d records differ, %v", len(x.differences), err)
+	}
+	if again := summaryOf(t, synthetic{n: 5000, stride: 7}); offer.total != again.total || len(offer.marks) != len(again.marks) {
+		t.Errorf("the sums are %+v, want %+v", offer.total, again.total)
 	}
 }
 

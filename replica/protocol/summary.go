@@ -36,6 +36,7 @@ type Summary struct {
 	// maxMarks and maxBytes bound marks and bytes.
 	maxMarks, maxBytes int
 	contents           bool // records are told apart by their contents
+	unread             bool // total and marks are still to be read
 }
 
 // mark is a boundary between two records, and what lies below it.
@@ -52,6 +53,32 @@ func NewSummary(snapshot Scanner) (*Summary, error) {
 func newSummary(snapshot Scanner, maxMarks, maxBytes int) (*Summary, error) {
 	s := &Summary{snapshot: snapshot, stride: LeafKeys, maxMarks: maxMarks, maxBytes: maxBytes}
 	return s, s.read()
+}
+
+// OfferedSummary returns what NewSummary does, or with contents what
+// NewContentSummary does, but that the snapshot is read once sums of it are
+// asked for: a peer that has nothing asks for none.
+func OfferedSummary(snapshot Scanner, contents bool) *Summary {
+	s := &Summary{
+		snapshot: snapshot, stride: LeafKeys, maxMarks: maxSummaryMarks, maxBytes: maxSummaryBytes, unread: true,
+	}
+	if s.contents = contents; contents {
+		s.snapshot = Lasting{snapshot}
+	}
+	return s
+}
+
+// ready reads the snapshot, unless that was done.
+func (s *Summary) ready() error {
+	if !s.unread {
+		return nil
+	}
+	if err := s.read(); err != nil {
+		s.total, s.marks, s.bytes, s.stride = tally{}, nil, 0, LeafKeys // nothing is half read
+		return err
+	}
+	s.unread = false
+	return nil
 }
 
 // read reads the snapshot.
@@ -185,6 +212,9 @@ func (c *cursor) below(k crdt.Key) (tally, error) {
 
 // within returns what lies in a span. Spans must come in order.
 func (c *cursor) within(s crdt.Span) (tally, error) {
+	if err := c.summary.ready(); err != nil {
+		return tally{}, err
+	}
 	below, err := c.below(s.From)
 	if err != nil || s.To == "" {
 		return c.summary.total.minus(below), err
