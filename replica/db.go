@@ -92,7 +92,8 @@ func Open(dir string, options Options) (*DB, error) {
 		Now: options.Now, Random: options.Random,
 		MaxSkew: options.MaxSkew, BufferedSync: options.BufferedSync,
 		CacheBytes: options.CacheBytes, MemTableBytes: options.MemTableBytes, MemoBytes: options.MemoBytes,
-		StageBytes: profiles[options.Profile].stageBytes, OpenFiles: profiles[options.Profile].openFiles,
+		RecordCacheBytes: options.RecordCacheBytes,
+		StageBytes:       profiles[options.Profile].stageBytes, OpenFiles: profiles[options.Profile].openFiles,
 		Visible: d.visible, Durable: d.durable, Report: d.report,
 	})
 	if err != nil {

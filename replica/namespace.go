@@ -104,7 +104,7 @@ func (n *Namespace) updateAlone(ctx context.Context, o UpdateOptions, fn func(*T
 	tx := n.begin()
 	defer tx.close()
 	_, err := n.store.CommitExclusive(func(snap *store.Snapshot) (*store.Write, error) {
-		tx.view = &View{ns: n, snap: snap, moment: n.db.now()}
+		tx.view = &View{ns: n, pin: snap.Pin(), snap: snap, moment: n.db.now()}
 		defer tx.end()
 		return tx.run(ctx, o, fn)
 	})

@@ -94,6 +94,10 @@ type Options struct {
 	// node added to a counter. Default: the profile's, of ProfileStandard 1
 	// MiB, some 5,000 counters.
 	MemoBytes int64
+	// RecordCacheBytes bounds the memory for records that are read over and
+	// over, which it holds decoded. Default: the profile's, of ProfileStandard 4
+	// MiB, some 10,000 records of 100 bytes.
+	RecordCacheBytes int64
 }
 
 // validate returns o with its defaults, or an error that wraps ErrOptions.
@@ -108,6 +112,7 @@ func (o Options) validate() (Options, error) {
 		{"CacheBytes", o.CacheBytes},
 		{"MemTableBytes", o.MemTableBytes},
 		{"MemoBytes", o.MemoBytes},
+		{"RecordCacheBytes", o.RecordCacheBytes},
 	} {
 		if v.value < 0 {
 			return o, fmt.Errorf("%w: %s is negative", ErrOptions, v.name)

@@ -16,32 +16,33 @@ const (
 	// cache of 16 MiB, memtables of 4 MiB.
 	ProfileStandard Profile = iota
 	// ProfileSmallDevice keeps a million keys and 8 peers in about 40 MiB of
-	// resident memory, of which the program itself is more than half: a cache of 4 MiB, memtables of 1 MiB, deltas held in
-	// memory up to 1 MiB, and 64 open files. Bulk comes in at about half the
-	// speed.
+	// resident memory, of which the program itself is more than half: a cache of
+	// 4 MiB, memtables of 1 MiB, 1 MiB of decoded records, deltas held in memory
+	// up to 1 MiB, and 64 open files. Bulk comes in at about half the speed.
 	ProfileSmallDevice
 	// ProfileHub is for a node that thousands sync with: a cache of 128 MiB,
-	// memtables of 16 MiB, 16 MiB of folds, and 1,024 open files. It keeps 68
-	// MiB of the disk in reserve, where others keep 20 and 6.
+	// memtables of 16 MiB, 16 MiB of folds, 64 MiB of decoded records, and 1,024
+	// open files. It keeps 68 MiB of the disk in reserve, where others keep 20
+	// and 6.
 	ProfileHub
 )
 
 // bounds are what a profile sets.
 type bounds struct {
-	name                             string
-	cacheBytes, memTableBytes, memos int64
-	stageBytes, openFiles            int
-	gcPercent                        int
-	memoryLimit                      int64
+	name                                               string
+	cacheBytes, memTableBytes, memos, recordCacheBytes int64
+	stageBytes, openFiles                              int
+	gcPercent                                          int
+	memoryLimit                                        int64
 }
 
 // profiles are the bounds of each. A memtable is flushed in one piece, so it
 // and the deltas held in memory go with each other; and the collector may let a
 // small heap grow by half only, which a device has processor time for.
 var profiles = [...]bounds{
-	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 256, 100, 0},
-	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 64, 50, 24 << 20},
-	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 4 << 20, 1024, 100, 0},
+	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 4 << 20, 256, 100, 0},
+	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 1 << 20, 64, 50, 24 << 20},
+	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 100, 0},
 }
 
 // ParseProfile returns the profile of a name that String returns.
@@ -80,7 +81,7 @@ func (o *Options) bound() error {
 	for _, f := range []struct {
 		field *int64
 		value int64
-	}{{&o.CacheBytes, b.cacheBytes}, {&o.MemTableBytes, b.memTableBytes}, {&o.MemoBytes, b.memos}} {
+	}{{&o.CacheBytes, b.cacheBytes}, {&o.MemTableBytes, b.memTableBytes}, {&o.MemoBytes, b.memos}, {&o.RecordCacheBytes, b.recordCacheBytes}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}

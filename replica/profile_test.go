@@ -12,7 +12,7 @@ func TestAProfileBoundsWhatTheEmbedderLeftOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := profiles[p]
-		if o.CacheBytes != want.cacheBytes || o.MemoBytes != want.memos || o.MemTableBytes != 3<<20 {
+		if o.CacheBytes != want.cacheBytes || o.MemoBytes != want.memos || o.RecordCacheBytes != want.recordCacheBytes || o.MemTableBytes != 3<<20 {
 			t.Errorf("%v: cache %d, memos %d, memtable %d", p, o.CacheBytes, o.MemoBytes, o.MemTableBytes)
 		}
 		// Pebble takes its memtables out of the cache, which needs the rest.

@@ -117,7 +117,7 @@ func (d *DB) Status() (Status, error) {
 	s := Status{
 		Node: d.node, Dir: d.dir, Parted: d.parted,
 		Health: d.store.Health(), Disk: d.store.DiskUsage(),
-		OpenViews: len(d.tracked()), Twins: int(d.twins.Load()),
+		Twins: int(d.twins.Load()),
 	}
 	s.DiskBytes = s.Disk.Total()
 	s.Notices, _, _ = d.notices.since(0)
@@ -147,6 +147,7 @@ func (d *DB) Status() (Status, error) {
 			ns.Unsent = n.unsent(some)
 		}
 		s.Namespaces = append(s.Namespaces, ns)
+		s.OpenViews += n.store.Pins()
 	}
 	return s, nil
 }

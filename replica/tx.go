@@ -265,7 +265,7 @@ func (tx *Tx) run(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (*st
 	}
 	w.commit = store.Write{Ops: w.writes.ops, Buffered: o.Buffered, Writer: tx.writer}
 	if tx.view != nil {
-		w.commit.Reads, w.commit.Snapshot = &w.reads.set, tx.view.snap.Number()
+		w.commit.Reads, w.commit.Snapshot = &w.reads.set, tx.view.pin.Number()
 	}
 	return &w.commit, nil
 }
@@ -276,7 +276,7 @@ func (tx *Tx) open() (*View, error) {
 		return nil, tx.ns.failed("read", ErrTxEnded)
 	}
 	if tx.view == nil {
-		v, err := tx.ns.snapshot()
+		v, err := tx.ns.view()
 		if err != nil {
 			return nil, tx.check(err)
 		}

@@ -37,7 +37,7 @@ func (n *Namespace) measure(read func(*View) crdt.View) (CounterStatus, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.counters, n.measured = &s, v.snap.Number()
+	n.counters, n.measured = &s, v.pin.Number()
 	return s, nil
 }
 

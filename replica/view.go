@@ -3,6 +3,8 @@ package replica
 import (
 	"context"
 	"iter"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
@@ -18,9 +20,13 @@ import (
 // concurrent use.
 type View struct {
 	ns     *Namespace
-	snap   *store.Snapshot
-	moment int64 // what has expired by then is hidden
-	gate   gate  // holds snap open
+	pin    store.Pin
+	moment int64       // what has expired by then is hidden
+	over   atomic.Bool // it has ended; the gate knows why
+	gate   gate        // holds pin and snap
+
+	opening sync.Mutex
+	snap    *store.Snapshot // nil until something is read that the pin does not give
 }
 
 var _ crdt.Memo = (*View)(nil)
@@ -29,11 +35,13 @@ var _ crdt.Memo = (*View)(nil)
 // no writer, only the disk space of what is overwritten meanwhile. View
 // returns fn's error; ErrClosed or ErrNoNamespace if there is nothing to read
 // any more; and the cause of ctx if that was cancelled before fn ran.
+//
+// A view that reads a few records costs hardly more than they do.
 func (n *Namespace) View(ctx context.Context, fn func(*View) error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	v, err := n.snapshot()
+	v, err := n.view()
 	if err != nil {
 		return err
 	}
@@ -41,31 +49,69 @@ func (n *Namespace) View(ctx context.Context, fn func(*View) error) error {
 	return fn(v)
 }
 
-// snapshot opens a view, which its caller ends.
-func (n *Namespace) snapshot() (*View, error) {
-	if err := n.db.gate.enter(); err != nil {
-		return nil, n.failed("read", err)
+// view opens a view, which its caller ends.
+func (n *Namespace) view() (*View, error) {
+	select {
+	case <-n.gone: // Drop waits for nobody who came after it
+		return nil, n.failed("read", ErrNoNamespace)
+	default:
 	}
-	defer n.db.gate.leave()
-	snap, err := n.store.Snapshot()
+	pin, err := n.store.Pin()
 	if err != nil {
 		return nil, err
 	}
-	v := &View{ns: n, snap: snap, moment: n.db.now()}
-	if !n.db.track(v) { // Drop waits for nobody who came after it
-		v.end(ErrNoNamespace)
-		return nil, n.failed("read", ErrNoNamespace)
+	return &View{ns: n, pin: pin, moment: n.db.now()}, nil
+}
+
+// snapshot opens a view that has a snapshot.
+func (n *Namespace) snapshot() (*View, error) {
+	v, err := n.view()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.open(); err != nil {
+		v.end(err)
+		return nil, err
 	}
 	return v, nil
+}
+
+// open returns the snapshot of the view, which it takes when it is first needed.
+func (v *View) open() (*store.Snapshot, error) {
+	v.opening.Lock()
+	defer v.opening.Unlock()
+	if v.snap != nil {
+		return v.snap, nil
+	}
+	d := v.ns.db
+	if err := d.gate.enter(); err != nil {
+		return nil, v.ns.failed("read", err)
+	}
+	defer d.gate.leave()
+	snap, err := v.pin.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	if !d.track(v) {
+		snap.Close()
+		return nil, v.ns.failed("read", ErrNoNamespace)
+	}
+	v.snap = snap
+	return snap, nil
 }
 
 // end closes the view, when calls that are under way have returned. Later
 // ones answer with why.
 func (v *View) end(why error) {
-	if v.gate.shut(why) {
+	if !v.gate.shut(why) {
+		return
+	}
+	v.over.Store(true)
+	if v.snap != nil {
 		v.ns.db.untrack(v)
 		v.snap.Close()
 	}
+	v.pin.Release()
 }
 
 // enter begins a call; v.gate.leave ends it.
@@ -76,13 +122,39 @@ func (v *View) enter() error {
 	return nil
 }
 
+// enterOpen is enter, with the snapshot of the view.
+func (v *View) enterOpen() (*store.Snapshot, error) {
+	if err := v.enter(); err != nil {
+		return nil, err
+	}
+	snap, err := v.open()
+	if err != nil {
+		v.gate.leave()
+	}
+	return snap, err
+}
+
 // Get returns the record at k, removals included, or nil.
 func (v *View) Get(k crdt.Key) (crdt.Record, error) {
+	if rec, ok := v.pin.Cached(k); ok && !v.over.Load() {
+		return rec.At(v.moment), nil
+	}
+	return v.read(k)
+}
+
+// read is Get of a record that is not cached.
+func (v *View) read(k crdt.Key) (crdt.Record, error) {
 	if err := v.enter(); err != nil {
 		return nil, err
 	}
 	defer v.gate.leave()
-	rec, err := v.snap.Get(k)
+	rec, ok, err := v.pin.Get(k)
+	if !ok {
+		var snap *store.Snapshot
+		if snap, err = v.open(); err == nil {
+			rec, err = snap.Get(k)
+		}
+	}
 	return rec.At(v.moment), err
 }
 
@@ -92,11 +164,12 @@ func (v *View) Time() time.Time { return time.UnixMilli(v.moment) }
 
 // Last returns the record with the greatest key in s.
 func (v *View) Last(s crdt.Span) (crdt.Entry, bool, error) {
-	if err := v.enter(); err != nil {
+	snap, err := v.enterOpen()
+	if err != nil {
 		return crdt.Entry{}, false, err
 	}
 	defer v.gate.leave()
-	e, ok, err := v.snap.Last(s)
+	e, ok, err := snap.Last(s)
 	e.Record = e.Record.At(v.moment)
 	return e, ok, err
 }
@@ -107,7 +180,7 @@ func (v *View) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) {
 		return crdt.NodeID{}, false
 	}
 	defer v.gate.leave()
-	return v.snap.NodeOf(w)
+	return v.ns.store.NodeOf(w)
 }
 
 // Recall returns what Remember was told of s at this moment or an earlier one,
@@ -118,7 +191,7 @@ func (v *View) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
 		return nil, nil
 	}
 	defer v.gate.leave()
-	return v.snap.Recall(s)
+	return v.pin.Recall(s)
 }
 
 // Remember may keep what was made of the records in s, and of nothing else, for
@@ -129,7 +202,7 @@ func (v *View) Remember(s crdt.Span, fold any, bytes int) {
 		return
 	}
 	defer v.gate.leave()
-	v.snap.Remember(s, fold, bytes)
+	v.pin.Remember(s, fold, bytes)
 }
 
 // Scan yields the records in s in key order, removals included. It stops
@@ -159,13 +232,14 @@ func (v *View) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
 // chunk returns the first records in s, at most size, and whether it stopped
 // before the end of s: then there is at least one.
 func (v *View) chunk(s crdt.Span, size int) (es []crdt.Entry, more bool, err error) {
-	if err := v.enter(); err != nil {
+	snap, err := v.enterOpen()
+	if err != nil {
 		return nil, false, err
 	}
 	defer v.gate.leave()
 	es = make([]crdt.Entry, 0, size)
 	held := 0
-	for e, err := range v.snap.Scan(s) {
+	for e, err := range snap.Scan(s) {
 		if err != nil {
 			return es, false, err
 		}

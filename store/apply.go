@@ -156,7 +156,7 @@ func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 		return e.Record, nil
 	}
 	a.done.Read++
-	rec, err := a.snap.Get(e.Key)
+	rec, err := a.snap.read(e.Key)
 	if err != nil {
 		return nil, err
 	}

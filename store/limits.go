@@ -106,6 +106,25 @@ const (
 	// forgotten; each change is looked up among them.
 	memoChanges = 16
 
+	// defaultRecordCacheBytes is the memory for records that are read over and
+	// over: some 10,000 of 100 bytes. What a device reads in a loop fits, and
+	// beside blocks and memtables it is little.
+	defaultRecordCacheBytes = 4 << 20
+	// cacheWays is how many records a set holds: as many as a word has bytes.
+	cacheWays = 8
+	// cacheSetBytes is how much of the cache there is a set for: half full
+	// with records of 256 bytes, so that few sets are short of places.
+	cacheSetBytes = 1 << 10
+	// cachePageSets is how many sets are made at once: 6 KiB, so that a store
+	// that is hardly read takes little.
+	cachePageSets = 64
+	// cacheShare is which part of the cache one record may take.
+	cacheShare = 16
+	// cacheStripes is into how many parts the keys of a namespace fall, for
+	// which the last commit is known. A read that a commit overtook is not
+	// cached in one case of so many; they take 2 KiB.
+	cacheStripes = 1 << 8
+
 	// arenaBytes is the size of the chunks that scanned records are copied
 	// to. A caller that keeps one record keeps its chunk.
 	arenaBytes = 32 << 10

@@ -31,6 +31,7 @@ type Namespace struct {
 	lineage lineage
 	memos   *memos
 	newest  newestLog
+	cache   cachedRecords
 
 	expiries prefix
 	index    prefix
@@ -52,10 +53,12 @@ type Namespace struct {
 
 	state   sync.Mutex
 	history history
-	writer  crdt.WriterID // this run's; zero before it is asked for
-	view    *view         // the one that snapshots share, or nil
-	frozen  bool          // view stands for the present while tables are ingested
-	gone    error         // why the namespace takes no more calls
+	writer  crdt.WriterID      // this run's; zero before it is asked for
+	gone    error              // why the namespace takes no more calls
+	held    map[*view]struct{} // views with a snapshot of Pebble's
+
+	present atomic.Pointer[view] // of history.visible; nil while that moves; stored with state held
+	over    atomic.Bool          // gone is set
 
 	queue    commitQueue
 	reads    atomic.Int64 // records read one by one
@@ -96,6 +99,9 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 	ns.history.visible = position{foreign: past, floor: floor}
 	ns.history.durable = ns.history.visible
 	ns.memos = s.memos.add()
+	ns.held = map[*view]struct{}{}
+	ns.cache.init(s.records, number)
+	ns.arrive(&view{})
 	return ns, nil
 }
 
@@ -255,6 +261,7 @@ func (ns *Namespace) retire(err error) {
 	ns.commits.Lock()
 	ns.state.Lock()
 	ns.gone = err
+	ns.leave()
 	ns.history.wake()
 	ns.state.Unlock()
 	ns.commits.Unlock()

@@ -42,6 +42,9 @@ type Options struct {
 	// MemoBytes bounds the memory for what Snapshot.Remember is told; 0 is 1
 	// MiB.
 	MemoBytes int64
+	// RecordCacheBytes bounds the memory for records that are read over and
+	// over; 0 is 4 MiB.
+	RecordCacheBytes int64
 	// Visible is called after a commit or an apply became visible, and
 	// Durable after all that was visible at some moment became durable. They
 	// are called from any goroutine, also at the same time, and must not
@@ -73,7 +76,8 @@ var (
 )
 
 func (o *Options) validate() error {
-	if o.MaxSkew < 0 || o.BufferedSync < 0 || o.StageBytes < 0 || o.OpenFiles < 0 || o.CacheBytes < 0 || o.MemTableBytes < 0 || o.MemoBytes < 0 {
+	if o.MaxSkew < 0 || o.BufferedSync < 0 || o.StageBytes < 0 || o.OpenFiles < 0 || o.CacheBytes < 0 || o.MemTableBytes < 0 || o.MemoBytes < 0 ||
+		o.RecordCacheBytes < 0 {
 		return errors.New("an option is negative")
 	}
 	if (o.Sign == nil) != o.Node.IsZero() {
@@ -96,6 +100,9 @@ func (o *Options) validate() error {
 	}
 	if o.MemoBytes == 0 {
 		o.MemoBytes = defaultMemoBytes
+	}
+	if o.RecordCacheBytes == 0 {
+		o.RecordCacheBytes = defaultRecordCacheBytes
 	}
 	if o.Report == nil {
 		o.Report = func(Report) {}

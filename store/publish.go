@@ -59,17 +59,21 @@ func (ns *Namespace) publish(durable bool, b *pebble.Batch, w writes, move func(
 		if err := ns.use(); err != nil {
 			return err
 		}
+		before := ns.part()
 		if err := ns.store.engine.apply(b, durable); err != nil {
+			ns.present.Store(before)
 			ns.store.users.Done()
 			return err
 		}
 		move(&ns.history)
+		ns.arrive(before)
 		return nil
 	})
 }
 
 // publishTables is publish for tables. Pebble moves while state is free, so
-// snapshots are of the position before until both have moved. The caller
+// the view of the position before, which has a snapshot, stays the present one
+// until both have moved. The caller
 // holds commits.
 func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 	before, err := ns.snapshot()
@@ -79,9 +83,7 @@ func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 	defer before.Close()
 	return ns.tell(writes{any: true}, func() error {
 		ns.state.Lock()
-		if err = ns.use(); err == nil {
-			ns.view, ns.frozen = before.view, true
-		}
+		err = ns.use()
 		ns.state.Unlock()
 		if err != nil {
 			return err
@@ -89,22 +91,24 @@ func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 		err = ns.store.engine.ingest(context.Background(), paths)
 		ns.state.Lock()
 		defer ns.state.Unlock()
-		ns.frozen = false
 		if err != nil {
 			ns.store.users.Done()
 			return err
 		}
+		from := ns.part()
 		move(&ns.history)
+		ns.arrive(from)
 		return nil
 	})
 }
 
 // tell tells what a commit writes around show, which makes it visible: by here
-// comes all that becomes visible. Memos hear of it before, so that no snapshot
-// that shows it finds a fold without; to hear of one that then fails costs
-// them little. Transactions do after: one that fails is not theirs to conflict
+// comes all that becomes visible. Memos and the cache hear of it before, so that
+// no snapshot that shows it finds a fold or a record without; to hear of one
+// that then fails costs them little. Transactions do after: one that fails is not theirs to conflict
 // with. The caller holds commits.
 func (ns *Namespace) tell(w writes, show func() error) error {
+	ns.cache.wrote(ns.history.visible.commit+1, w)
 	ns.memos.wrote(ns.history.visible.commit+1, w)
 	if err := show(); err != nil {
 		return err

@@ -216,7 +216,7 @@ func (r *Reconciliation) stageOvertaken(a *apply) error {
 			return failed == nil
 		}
 		var rec crdt.Record
-		if rec, failed = a.snap.Get(crdt.Key(key)); failed != nil {
+		if rec, failed = a.snap.read(crdt.Key(key)); failed != nil {
 			return false
 		}
 		held := crdt.Record{}

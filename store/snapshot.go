@@ -4,20 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
-
-// view is Pebble at one position. All snapshots of that position share one;
-// the state lock guards the count.
-type view struct {
-	snap *pebble.Snapshot
-	at   position
-	refs int
-}
 
 // Snapshot is a consistent read of one namespace at one position: it shows
 // whole transactions and whole deltas, and never anything later. It is a
@@ -43,14 +36,10 @@ func (ns *Namespace) Snapshot() (*Snapshot, error) {
 func (ns *Namespace) snapshot() (*Snapshot, error) {
 	ns.state.Lock()
 	defer ns.state.Unlock()
-	if err := ns.use(); err != nil {
-		return nil, err
+	if ns.gone != nil {
+		return nil, ns.gone
 	}
-	if ns.view == nil || !ns.frozen && ns.view.at.commit != ns.history.visible.commit {
-		ns.view = &view{snap: ns.store.engine.DB.NewSnapshot(), at: ns.history.visible}
-	}
-	ns.view.refs++
-	return &Snapshot{ns, ns.view}, nil
+	return ns.snapshotOf(ns.present.Load())
 }
 
 // Close ends the snapshot. Nothing of it may be in use any more.
@@ -63,14 +52,13 @@ func (s *Snapshot) Close() error {
 	defer s.ns.store.users.Done()
 	s.ns.state.Lock()
 	defer s.ns.state.Unlock()
-	if v.refs--; v.refs > 0 {
-		return nil
-	}
-	if s.ns.view == v {
-		s.ns.view = nil
-	}
-	return v.snap.Close()
+	v.snapshots--
+	v.refs.Add(-1)
+	return s.ns.melt(v)
 }
+
+// Pin returns the snapshot as a pin, which ends with it.
+func (s *Snapshot) Pin() Pin { return Pin{ns: s.ns, commit: s.view.at.commit} }
 
 // Number returns the number of the last commit that the snapshot shows.
 func (s *Snapshot) Number() uint64 { return s.view.at.commit }
@@ -96,11 +84,23 @@ func (s *Snapshot) WaitDurable(ctx context.Context) error {
 // NodeOf returns the node that w is a run of.
 func (s *Snapshot) NodeOf(w crdt.WriterID) (crdt.NodeID, bool) { return s.ns.NodeOf(w) }
 
-// Get returns the record at k, removals included, or nil. The record is the
-// caller's. Errors wrap ErrDamaged, or are the filesystem's.
+// Get returns the record at k, removals included, or nil. The record must not be
+// modified. Errors wrap ErrDamaged, or are the filesystem's.
 func (s *Snapshot) Get(k crdt.Key) (crdt.Record, error) {
-	return s.ns.get(s.view.snap, k)
+	cache, commit := &s.ns.cache, s.view.at.commit
+	if rec, ok := cache.get(k, commit); ok {
+		return rec, nil
+	}
+	admit := cache.admits(k)
+	rec, err := s.read(k)
+	if err == nil && admit {
+		cache.put(k, rec, commit)
+	}
+	return rec, err
 }
+
+// read is Get past the cache, for who reads a record once, to replace it.
+func (s *Snapshot) read(k crdt.Key) (crdt.Record, error) { return s.ns.get(s.view.snap, k) }
 
 // get reads one record.
 func (ns *Namespace) get(r pebble.Reader, k crdt.Key) (crdt.Record, error) {
@@ -114,9 +114,9 @@ func (ns *Namespace) get(r pebble.Reader, k crdt.Key) (crdt.Record, error) {
 	}
 	defer closer.Close()
 	d := recordReader{writers: ns.lineage.writer}
-	rec, err := d.read([]byte(k), value)
+	rec, err := d.decode(bytes.Clone(value))
 	if err != nil {
-		return nil, ns.named("read", err)
+		return nil, ns.named("read", fmt.Errorf("%w: record %q: %w", ErrDamaged, string(k), err))
 	}
 	return rec, nil
 }

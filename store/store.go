@@ -30,6 +30,7 @@ type Store struct {
 	syncer  *syncer
 	stages  stages
 	memos   *memoPool
+	records *recordCache
 
 	mu      sync.RWMutex
 	catalog map[string]uint32     // all namespaces
@@ -71,7 +72,7 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 
 func newStore(dir string, o Options, e *engine) *Store {
 	s := &Store{
-		options: o, engine: e, memos: newMemoPool(o.MemoBytes),
+		options: o, engine: e, memos: newMemoPool(o.MemoBytes), records: newRecordCache(o.RecordCacheBytes),
 		open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{},
 	}
 	s.stages.dir = e.FS.PathJoin(dir, stageDir)
