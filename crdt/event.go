@@ -45,7 +45,11 @@ const (
 
 // AppendEvent appends e with index in the place of its writer.
 func AppendEvent(dst []byte, e *Event, index uint64) []byte {
-	dst = AppendArray(dst, e.fields())
+	if e.Expires == 0 && len(e.Ext) == 0 { // most are so
+		dst = append(dst, 0x90|eventFields)
+	} else {
+		dst = AppendArray(dst, e.fields())
+	}
 	dst = AppendUint(dst, index)
 	return appendEventTail(dst, e)
 }
@@ -87,16 +91,22 @@ func countElements(b []byte) (n int) {
 // ReadEvent reads what AppendEvent wrote; writer turns an index into a
 // writer and reports whether there is one. Value and Ext alias the input.
 func ReadEvent(r *Reader, writer func(index uint64) (WriterID, bool)) (e Event) {
+	e.read(r, writer)
+	return e
+}
+
+// read is ReadEvent into e, which is zero before, and after an error.
+func (e *Event) read(r *Reader, writer func(index uint64) (WriterID, bool)) {
 	n := r.Array(maxEventFields)
 	if r.Err() == nil && n < eventFields {
 		r.Fail(fmt.Sprintf("event of %d fields, want at least %d", n, eventFields))
 	}
 	index := r.Uint()
-	w, ok := writer(index)
-	if !ok {
+	var ok bool
+	if e.Writer, ok = writer(index); !ok {
 		r.Fail(fmt.Sprintf("event of writer %d, which is not in the table", index))
 	}
-	e.Writer, e.Seq, e.Time = w, r.Uint(), Timestamp(r.Uint())
+	e.Seq, e.Time = r.Uint(), Timestamp(r.Uint())
 	if e.Seq == 0 {
 		r.Fail("event with sequence number 0")
 	}
@@ -114,9 +124,8 @@ func ReadEvent(r *Reader, writer func(index uint64) (WriterID, bool)) (e Event) 
 		}
 	}
 	if r.Err() != nil {
-		return Event{}
+		*e = Event{}
 	}
-	return e
 }
 
 // readExt takes the further fields of an event, the expiry first.

@@ -132,9 +132,32 @@ func (r *Reader) Bool() bool {
 
 // Uint reads an unsigned integer.
 func (r *Reader) Uint() uint64 {
+	if rest := r.buf[r.pos:]; r.err == nil && len(rest) > 0 {
+		c, u, least, n := rest[0], uint64(0), uint64(0), 0
+		switch {
+		case c < 0x80:
+			r.pos++
+			return uint64(c)
+		case c == 0xcc && len(rest) > 1:
+			u, least, n = uint64(rest[1]), 1<<7, 2
+		case c == 0xcd && len(rest) > 2:
+			u, least, n = uint64(binary.BigEndian.Uint16(rest[1:])), 1<<8, 3
+		case c == 0xce && len(rest) > 4:
+			u, least, n = uint64(binary.BigEndian.Uint32(rest[1:])), 1<<16, 5
+		case c == 0xcf && len(rest) > 8:
+			u, least, n = binary.BigEndian.Uint64(rest[1:]), 1<<32, 9
+		}
+		if n > 0 && u >= least {
+			r.pos += n
+			return u
+		}
+	}
+	return r.failUint()
+}
+
+// failUint says why there is no unsigned integer.
+func (r *Reader) failUint() uint64 {
 	switch c := r.code(); {
-	case c < 0x80:
-		return uint64(c)
 	case c == 0xcc:
 		return r.sized(1, 1<<7)
 	case c == 0xcd:
@@ -218,6 +241,12 @@ func (r *Reader) String(limit int) string {
 
 // Bytes reads a byte string of at most limit bytes; it aliases the input.
 func (r *Reader) Bytes(limit int) []byte {
+	if rest := r.buf[r.pos:]; r.err == nil && len(rest) > 1 && rest[0] == 0xc4 { // most are short
+		if n := int(rest[1]); n <= limit && n <= len(rest)-2 {
+			r.pos += 2 + n
+			return rest[2 : 2+n : 2+n]
+		}
+	}
 	var n uint64
 	switch r.code() {
 	case 0xc4:
@@ -273,6 +302,12 @@ func (r *Reader) Array(limit int) int { return r.header(0x90, 0xdc, 1, limit, "a
 func (r *Reader) Map(limit int) int { return r.header(0x80, 0xde, 2, limit, "a map") }
 
 func (r *Reader) header(fix, wide byte, each, limit int, want string) int {
+	if rest := r.buf[r.pos:]; r.err == nil && len(rest) > 0 && rest[0]&0xf0 == fix {
+		if n := int(rest[0] & 0x0f); n <= limit && n*each < len(rest) {
+			r.pos++
+			return n
+		}
+	}
 	var n uint64
 	switch c := r.code(); {
 	case c&0xf0 == fix:
@@ -294,98 +329,4 @@ func (r *Reader) header(fix, wide byte, each, limit int, want string) int {
 		return 0
 	}
 	return int(n)
-}
-
-// Raw reads one whole element of any kind, well formed and at most MaxDepth
-// deep, and returns its bytes, which alias the input. Elements inside need
-// not be canonical.
-func (r *Reader) Raw() []byte {
-	start := r.pos
-	r.skip(0)
-	if r.err != nil {
-		return nil
-	}
-	return r.buf[start:r.pos:r.pos]
-}
-
-func (r *Reader) skip(depth int) {
-	c := r.code()
-	if r.err != nil {
-		return
-	}
-	if fixed, ok := scalarSize(c); ok {
-		r.take(fixed)
-		return
-	}
-	n, each := r.skipHeader(c)
-	if each == 0 {
-		r.body(n, len(r.buf))
-		return
-	}
-	if depth == MaxDepth {
-		r.Fail(fmt.Sprintf("nested deeper than %d", MaxDepth))
-	}
-	if r.err == nil && n > uint64(len(r.buf)-r.pos)/each {
-		r.Fail("more elements than the input could hold")
-	}
-	for i := uint64(0); i < n*each && r.err == nil; i++ {
-		r.skip(depth + 1)
-	}
-}
-
-// scalarSize returns how many bytes follow the code of an element of fixed
-// size.
-func scalarSize(c byte) (int, bool) {
-	switch {
-	case c < 0x80, c >= 0xe0, c == 0xc0, c == 0xc2, c == 0xc3:
-		return 0, true
-	case c >= 0xa0 && c < 0xc0:
-		return int(c & 0x1f), true
-	case c == 0xca:
-		return 4, true
-	case c == 0xcb:
-		return 8, true
-	case c >= 0xcc && c <= 0xcf:
-		return 1 << (c - 0xcc), true
-	case c >= 0xd0 && c <= 0xd3:
-		return 1 << (c - 0xd0), true
-	case c >= 0xd4 && c <= 0xd8:
-		return 1 + 1<<(c-0xd4), true
-	}
-	return 0, false
-}
-
-// skipHeader reads the length after a code: of bytes where each is 0, else of
-// groups of each elements.
-func (r *Reader) skipHeader(c byte) (n, each uint64) {
-	width := func(b []byte) uint64 {
-		switch len(b) {
-		case 1:
-			return uint64(b[0])
-		case 2:
-			return uint64(binary.BigEndian.Uint16(b))
-		case 4:
-			return uint64(binary.BigEndian.Uint32(b))
-		}
-		return 0 // take failed, and said so
-	}
-	switch {
-	case c&0xf0 == 0x80:
-		return uint64(c & 0x0f), 2
-	case c&0xf0 == 0x90:
-		return uint64(c & 0x0f), 1
-	case c >= 0xc4 && c <= 0xc6:
-		return width(r.take(1 << (c - 0xc4))), 0
-	case c >= 0xc7 && c <= 0xc9:
-		return width(r.take(1<<(c-0xc7))) + 1, 0
-	case c >= 0xd9 && c <= 0xdb:
-		return width(r.take(1 << (c - 0xd9))), 0
-	case c == 0xdc, c == 0xdd:
-		return width(r.take(2 << (c - 0xdc))), 1
-	case c == 0xde, c == 0xdf:
-		return width(r.take(2 << (c - 0xde))), 2
-	}
-	r.pos--
-	r.Fail("byte that starts no element")
-	return 0, 0
 }

@@ -113,13 +113,28 @@ func AppendRecord(dst []byte, rec Record, index func(WriterID) uint64) []byte {
 // out of order by dot are sorted, since indices need not order as writers do;
 // a dot that comes twice is an error of r.
 func ReadRecord(r *Reader, writer func(index uint64) (WriterID, bool)) Record {
+	return ReadRecordInto(nil, r, writer)
+}
+
+// ReadRecordInto is ReadRecord into the memory of dst, if the record fits.
+func ReadRecordInto(dst Record, r *Reader, writer func(index uint64) (WriterID, bool)) Record {
 	n := r.Array(MaxSiblings)
 	if r.Err() != nil {
 		return nil
 	}
-	rec := make(Record, 0, n)
-	for range n {
-		rec = append(rec, ReadEvent(r, writer))
+	if n > cap(dst) || dst == nil {
+		dst = make(Record, n)
+	}
+	rec := dst[:n]
+	if n == 1 { // as most have
+		rec[0] = Event{}
+		if rec[0].read(r, writer); r.Err() != nil {
+			return nil
+		}
+		return rec
+	}
+	for i := range rec {
+		rec[i] = ReadEvent(r, writer)
 	}
 	if r.Err() != nil {
 		return nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -36,6 +37,18 @@ type recordReader struct {
 	bytes   []byte       // the free part of the chunk
 	events  []crdt.Event // the same, of events
 	chunk   int          // size of the last chunk; they double up to arenaBytes
+	keys    strings.Builder
+}
+
+// key copies a key into a chunk of keys.
+func (d *recordReader) key(k []byte) crdt.Key {
+	if d.keys.Cap()-d.keys.Len() < len(k) {
+		d.keys = strings.Builder{}
+		d.keys.Grow(max(len(k), d.chunk/4))
+	}
+	at := d.keys.Len()
+	d.keys.Write(k)
+	return crdt.Key(d.keys.String()[at:])
 }
 
 // read decodes a value, which it copies. Errors wrap ErrDamaged.
@@ -64,14 +77,12 @@ func (d *recordReader) record() crdt.Record {
 	if !one {
 		return crdt.ReadRecord(&d.reader, d.writers)
 	}
-	d.reader.Array(1)
 	if len(d.events) == 0 {
 		d.events = make([]crdt.Event, max(1, d.chunk/512))
 	}
-	rec := crdt.Record(d.events[:1:1])
+	room := crdt.Record(d.events[:1:1])
 	d.events = d.events[1:]
-	rec[0] = crdt.ReadEvent(&d.reader, d.writers)
-	return rec
+	return crdt.ReadRecordInto(room, &d.reader, d.writers)
 }
 
 // copy copies b into the chunk.

@@ -231,5 +231,5 @@ func (d *recordReader) entry(it *pebble.Iterator) (crdt.Entry, error) {
 	}
 	key := it.Key()[prefixLen:]
 	rec, err := d.read(key, value)
-	return crdt.Entry{Key: crdt.Key(key), Record: rec}, err
+	return crdt.Entry{Key: d.key(key), Record: rec}, err
 }

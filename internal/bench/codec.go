@@ -70,7 +70,7 @@ func prepareDecode(*Lab) (Repetition, error) {
 		r := crdt.NewReader(nil)
 		for range n {
 			r.Reset(b)
-			if rec = crdt.ReadRecord(r, writer); r.Done() != nil || len(rec) != 1 {
+			if rec = crdt.ReadRecordInto(rec, r, writer); r.Done() != nil || len(rec) != 1 {
 				return r.Err()
 			}
 		}
