@@ -82,7 +82,7 @@ func (m *Machine) take(s *session, a *arrival) {
 		First: first, Last: a.last, Body: a.body,
 	}
 	if a.last {
-		j.came, s.brought = a, a.to
+		j.came = a
 		e.To, e.Floor = a.to, a.total
 		s.receiving = nil
 		s.space.coming = append(s.space.coming, j)

@@ -70,8 +70,7 @@
 // Then the rules are these:
 //
 //   - What became durable is told to every peer: a Have. It acknowledges, and
-//     announces. To the peer that sent it, which counts it as known, it goes
-//     with the next delta, or after 20 seconds.
+//     announces.
 //   - Whoever lacks what a peer told sends Want, to one peer at a time per
 //     namespace, and gets all that this peer has in one delta. After 30
 //     seconds without progress, a refusal, or the end of the link, the next

@@ -201,7 +201,7 @@ func (m *Machine) repeated(s *session, a *arrival) (nodes []crdt.NodeID) {
 // beginEpoch makes what the peer sent for the epoch before worth nothing.
 func (s *session) beginEpoch() {
 	s.recvEpoch = s.link.nextEpoch()
-	s.asked, s.brought, s.ackAt = nil, nil, 0
+	s.asked = nil
 	s.dropHeld()
 }
 

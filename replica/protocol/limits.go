@@ -112,12 +112,6 @@ const (
 	MaxSpared = 256
 	// maxSparedAtOnce is up to how many links all are named once one is: 1 KiB.
 	maxSparedAtOnce = 32
-	// AckDelayMillis is how long what a peer sent is not acknowledged, if there
-	// is nothing else to say to it: what it sent it counts as known here, so
-	// nothing waits for that but its status and its collecting. A lone commit
-	// then costs two packets in place of three, and what it costs later takes
-	// the place of a keepalive, which is due after 25 seconds of silence.
-	AckDelayMillis = 20_000
 	// FetchTimeoutMillis is how long a Want may go without progress before
 	// another peer is asked. A peer reads for seconds at most before it has a
 	// first frame.

@@ -23,8 +23,6 @@ type session struct {
 	recvEpoch uint64          // what a delta to us must name
 	asked     *spared         // whom it was asked to spare us, in this epoch; nil: it was not asked
 	floorTold crdt.Vector     // of our floor, with deltas
-	brought   crdt.Vector     // what the peer's deltas brought us to, unless it was told since
-	ackAt     int64           // when to tell what only acknowledges such, 0: nothing
 	owes      struct {
 		vector  bool   // the peer has nothing that we told
 		writers bool   // it may lack records of ours that its vector does not cover

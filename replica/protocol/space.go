@@ -33,7 +33,6 @@ type space struct {
 	verifyAt   int64    // when verify has something to do, 0: never
 	healAt     int64    // when to look at heals, 0: never
 	heldAt     int64    // when to look at what is held, 0: never
-	ackAt      int64    // when to look at what waits to be acknowledged, 0: never
 }
 
 func (m *Machine) space(name string) *space {

@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"slices"
-
-	"github.com/anabranch-db/anabranch/crdt"
-)
+import "github.com/anabranch-db/anabranch/crdt"
 
 // This file keeps the rules of telling: what we say that we cover, and what we
 // make of what a peer says.
@@ -54,7 +50,7 @@ func (m *Machine) tend(s *session) {
 
 // tellVector tells all that is durable here, from nothing on.
 func (m *Machine) tellVector(s *session) {
-	s.owes.vector, s.ackAt = false, 0
+	s.owes.vector = false
 	m.tellAnew(s, func(entries []crdt.Dot) Frame {
 		return encodeVector(s.number, s.recvEpoch, entries)
 	})
@@ -91,46 +87,12 @@ func (m *Machine) tellMore(s *session) {
 		return
 	}
 	if len(diff) == 0 {
-		s.ackAt = 0 // a delta has told it
 		return
 	}
-	if m.mayWait(s, diff) {
-		return
-	}
-	s.ackAt, s.brought = 0, nil
 	news := vectorOf(diff)
 	m.introduce(s, s.space.ns.Past(news))
 	m.tellDiff(s, diff)
 	s.told.Join(news)
-}
-
-// mayWait reports whether what is to be told only acknowledges: the peer counts
-// it as known here since it sent it. That rides on the next delta, or on what is
-// told with it, and goes alone after a while.
-func (m *Machine) mayWait(s *session, diff []crdt.Dot) bool {
-	for _, e := range diff {
-		if s.brought[e.Writer] < e.Seq {
-			return false
-		}
-	}
-	if s.ackAt == 0 {
-		s.ackAt = m.now + AckDelayMillis
-		s.space.ackAt = earlier(s.space.ackAt, s.ackAt)
-	}
-	return m.now < s.ackAt
-}
-
-// acknowledge tells what has waited for long enough; where the link is busy,
-// that is told once it is not.
-func (m *Machine) acknowledge(sp *space) {
-	sp.ackAt = 0
-	for _, s := range slices.Clone(sp.sessions) {
-		if s.ackAt > m.now {
-			sp.ackAt = earlier(sp.ackAt, s.ackAt)
-		} else if s.ackAt != 0 {
-			m.tend(s)
-		}
-	}
 }
 
 // introduce sends the records of the writers in p that the peer may not know.

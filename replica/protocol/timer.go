@@ -27,9 +27,6 @@ func (m *Machine) tick() {
 		if sp.heldAt != 0 && sp.heldAt <= m.now {
 			m.checkHeld(sp)
 		}
-		if sp.ackAt != 0 && sp.ackAt <= m.now {
-			m.acknowledge(sp)
-		}
 		if sp.nextAt == 0 || sp.nextAt > m.now {
 			continue
 		}
@@ -56,7 +53,7 @@ func (m *Machine) arm() {
 		}
 	}
 	for _, sp := range m.spaces {
-		for _, due := range [...]int64{sp.nextAt, sp.heldAt, sp.verifyAt, sp.healAt, sp.ackAt} {
+		for _, due := range [...]int64{sp.nextAt, sp.heldAt, sp.verifyAt, sp.healAt} {
 			at = earlier(at, due)
 		}
 	}
