@@ -219,6 +219,18 @@ func (w *world) settle() {
 	w.mendRot()
 	d := w.draw("settle")
 	w.runUntil(w.schedule.now + pick[int64](&d, 20_000, 20_000, 20_000, 15*60_000)) // digests are compared in the long one
+	for until := w.schedule.now + maxRestMillis; w.busy() && w.schedule.now < until; {
+		w.runUntil(w.schedule.now + 250)
+	}
+}
+
+// maxRestMillis is within what comes to its end what a comparison of digests
+// began just before all is checked: snapshots that are compared over slow links.
+const maxRestMillis = 60_000
+
+// busy reports whether a member does something for a peer.
+func (w *world) busy() bool {
+	return slices.ContainsFunc(w.members(), func(n *Node) bool { return n.machine.Load().Jobs > 0 })
 }
 
 // level reports whether the vectors of all are equal, and on disk.
