@@ -67,7 +67,7 @@ func (m *Machine) dispatch(l *link, frame []byte) error {
 func (m *Machine) dispatchPut(l *link, r *crdt.Reader) error {
 	p := readPut(r)
 	if err := checked(r, func() error { return m.onPut(l, p) }); err != nil {
-		return fmt.Errorf("Put: %w", err)
+		return fmt.Errorf("in a Put: %w", err)
 	}
 	return nil
 }
