@@ -108,7 +108,7 @@ func TestALossBeyondTheNoiseIsAnError(t *testing.T) {
 		lost bool
 	}{
 		{result("rate", rate, 0.85, 0.9, 1), false},
-		{result("rate", rate, 0.7, 0.8, 0.95), false}, // one repetition did as well
+		{result("rate", rate, 0.6, 0.7, 0.9), false}, // one repetition did as well
 		{result("rate", rate, 0.5, 0.6, 0.7), true},
 		{result("cost", cost, 2.1, 2.2, 2.4), false},
 		{result("cost", cost, 3, 3, 3), true},
