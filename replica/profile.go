@@ -3,8 +3,8 @@ package replica
 import "fmt"
 
 // Profile is how much memory a node may take for speed, where no field of
-// Options says it. Each was chosen by measurement (anabranch bench --run
-// memory).
+// Options says it. anabranch bench --run memory measures the small one against
+// its budget; what the hub's takes was reasoned, and not measured.
 //
 // What a profile bounds is what the database holds. Go's collector lets garbage
 // grow beside it, so a process that has a bound to keep sets the collector too:
@@ -18,7 +18,7 @@ const (
 	// ProfileSmallDevice keeps a million keys and 8 peers in about 40 MiB of
 	// resident memory, of which the program itself is more than half: a cache of
 	// 4 MiB, memtables of 1 MiB, 1 MiB of decoded records, deltas held in memory
-	// up to 1 MiB, and 64 open files. Bulk comes in at about half the speed.
+	// up to 1 MiB, and 64 open files. Bulk comes in more slowly.
 	ProfileSmallDevice
 	// ProfileHub is for a node that thousands sync with: a cache of 128 MiB,
 	// memtables of 16 MiB, 16 MiB of folds, 64 MiB of decoded records, and 1,024

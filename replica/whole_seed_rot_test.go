@@ -39,7 +39,7 @@ func (w *seedWorld) rot(a, _ *seedNode, d *rand.Rand) {
 	w.stop(a)
 	// A fault as it stopped left its log as a crash does, of which a flipped bit may
 	// take the end in silence (seed 14036).
-	if left := a.drive.dead(); left == nil && !a.drive.failed && w.coveredElsewhere(a, all) {
+	if left := a.drive.dead(); left == nil && !a.drive.hurt() && w.coveredElsewhere(a, all) {
 		a.rotten = all
 		w.wire.fault("flipped-bit", flipBit(a.disk, d))
 	}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // Each row runs, in its smallest form, and yields figures above nothing.
 func TestEveryRowMeasuresBothSides(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it opens a store for each row")
+		t.Skip("-short: all rows take half a minute, and many times that under the race detector")
 	}
 	for _, row := range Rows() {
 		t.Run(row.Name, func(t *testing.T) {

@@ -128,16 +128,7 @@ func openNode(l *Lab, authority *transport.Authority, memory bool, peers ...stri
 	if err != nil {
 		return nil, err
 	}
-	dir, err := l.Dir()
-	if err != nil {
-		return nil, err
-	}
-	db, err := replica.Open(dir, o)
-	if err != nil {
-		return nil, err
-	}
-	l.Cleanup(db.Close)
-	return db, nil
+	return openDB(l, o)
 }
 
 func openPair(l *Lab, memory bool) (*pair, error) {

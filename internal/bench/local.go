@@ -67,6 +67,15 @@ func prepareCounter(l *Lab) (Repetition, error) {
 
 // openNamespace opens a database of its own, and a namespace in it.
 func openNamespace(l *Lab, o replica.Options) (*replica.Namespace, error) {
+	db, err := openDB(l, o)
+	if err != nil {
+		return nil, err
+	}
+	return db.Namespace(benchNamespace)
+}
+
+// openDB opens a database of its own.
+func openDB(l *Lab, o replica.Options) (*replica.DB, error) {
 	dir, err := l.Dir()
 	if err != nil {
 		return nil, err
@@ -76,7 +85,7 @@ func openNamespace(l *Lab, o replica.Options) (*replica.Namespace, error) {
 		return nil, err
 	}
 	l.Cleanup(db.Close)
-	return db.Namespace(benchNamespace)
+	return db, nil
 }
 
 // prepareSet sets registers one a transaction, from so many goroutines.

@@ -97,7 +97,7 @@ func inAnotherProcess(t *testing.T) (sum uint64) {
 func TestHashesForAnother(t *testing.T) {
 	var from, count, sum uint64
 	if _, err := fmt.Sscan(os.Getenv(seedsVariable), &from, &count); err != nil {
-		t.Skip("no process asks for it")
+		t.Skip("it is a process of TestARunFollowsFromItsPlan, which reads what it prints")
 	}
 	for seed := range count {
 		sum += hashOf(t, sim.NewPlan(from+seed, sim.Faults))
