@@ -225,11 +225,16 @@ func TestAStalePeerDoesNotBringBackWhatWasCollected(t *testing.T) {
 		b := f.openNamespace(2, vfs.NewMem())
 		o := f.options(1, vfs.NewMem())
 		o.StageBytes = stage
-		a := create(t, f.openWith(o))
+		opened := f.openWith(o)
+		a := create(t, opened)
 		commit(t, b, set(numbered(1), "x"))
 		pull(t, a, b)
 		commit(t, a, remove(numbered(1)))
 		collect(t, a, a.Vector())
+		if err := opened.Close(); err != nil { // it knew of the removal in memory
+			t.Fatal(err)
+		}
+		a = create(t, f.openWith(o))
 		commit(t, b, set(numbered(2), "y"))
 		deltaOf(t, b, nil).apply(t, a) // all it has
 		if got := get(t, a, numbered(1)); len(got) != 0 {

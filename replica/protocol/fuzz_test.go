@@ -159,7 +159,9 @@ func FuzzSeqChecker(f *testing.F) {
 		switch {
 		case err != nil && !errors.Is(err, ErrMalformed):
 			t.Error(err)
-		case err == nil && !bytes.Equal(append([]byte{1}, message...), b):
+		case err == nil && isPut(b) != bytes.Equal(message, b):
+			t.Errorf("%x is taken as %x", b, message)
+		case err == nil && !isPut(b) && !bytes.Equal(append([]byte{1}, message...), b):
 			t.Errorf("%x is frame 1 with %x", b, message)
 		case err == nil:
 			if _, err := s.Check(b); err == nil {
