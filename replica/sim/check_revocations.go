@@ -11,11 +11,8 @@ import (
 var revocations = checker{
 	name: "revocations",
 	settled: func(w *world, n *Node) string {
-		for _, o := range w.nodes {
-			known := slices.ContainsFunc(w.members(), func(m *Node) bool { return m.knowsOut(o.id) })
-			if known && !n.knowsOut(o.id) {
-				return fmt.Sprintf("does not know that %s was revoked", o.name)
-			}
+		if o := w.unheard(n); o != nil {
+			return fmt.Sprintf("does not know that %s was revoked", o.name)
 		}
 		for _, l := range n.machine.Links() {
 			if n.knowsOut(l.Peer) {
@@ -24,4 +21,16 @@ var revocations = checker{
 		}
 		return ""
 	},
+}
+
+// unheard returns a node that was revoked, as a member knows and n does not, or
+// nil.
+func (w *world) unheard(n *Node) *Node {
+	for _, o := range w.nodes {
+		known := slices.ContainsFunc(w.members(), func(m *Node) bool { return m.knowsOut(o.id) })
+		if known && !n.knowsOut(o.id) {
+			return o
+		}
+	}
+	return nil
 }

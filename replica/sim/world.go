@@ -225,12 +225,14 @@ func (w *world) settle() {
 }
 
 // maxRestMillis is within what comes to its end what a comparison of digests
-// began just before all is checked: snapshots that are compared over slow links.
+// began just before all is checked: snapshots that are compared over slow links. It
+// is also enough for the end of a link that hears late that the other has ended.
 const maxRestMillis = 60_000
 
-// busy reports whether a member does something for a peer.
+// busy reports whether a member does something for a peer, or has yet to hear of
+// a revocation.
 func (w *world) busy() bool {
-	return slices.ContainsFunc(w.members(), func(n *Node) bool { return n.machine.Load().Jobs > 0 })
+	return slices.ContainsFunc(w.members(), func(n *Node) bool { return n.machine.Load().Jobs > 0 || w.unheard(n) != nil })
 }
 
 // level reports whether the vectors of all are equal, and on disk.
