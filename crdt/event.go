@@ -71,10 +71,37 @@ func appendEventTail(dst []byte, e *Event) []byte {
 	} else {
 		dst = AppendBytes(dst, e.Value)
 	}
+	return AppendFields(dst, e)
+}
+
+// AppendFields appends what AppendEvent does behind e's value.
+func AppendFields(dst []byte, e *Event) []byte {
 	if e.Expires != 0 {
 		dst = AppendUint(dst, uint64(e.Expires))
 	}
 	return append(dst, e.Ext...)
+}
+
+// TakeFields takes what AppendFields appended, which e has none of, and which it
+// aliases from then on. Removed is to be right before.
+func (e *Event) TakeFields(fields []byte) error {
+	r, n := Reader{buf: fields}, eventFields
+	for ; r.More(); n++ {
+		r.Raw()
+	}
+	if n > maxEventFields {
+		r.Fail(fmt.Sprintf("event of %d fields, at most %d are allowed", n, maxEventFields))
+	}
+	e.takeFields(fields, &r)
+	return r.Err()
+}
+
+// takeFields takes fields that r has read.
+func (e *Event) takeFields(fields []byte, r *Reader) {
+	e.readExt(fields)
+	if len(e.Ext) > MaxExtBytes {
+		r.Fail(fmt.Sprintf("%d bytes of further fields, at most %d are allowed", len(e.Ext), MaxExtBytes))
+	}
 }
 
 // countElements counts the msgpack elements in b, which a Reader checked.
@@ -118,10 +145,8 @@ func (e *Event) read(r *Reader, writer func(index uint64) (WriterID, bool)) {
 		for range n - eventFields {
 			r.Raw()
 		}
-		e.readExt(rest[: len(rest)-len(r.Rest()) : len(rest)-len(r.Rest())])
-		if len(e.Ext) > MaxExtBytes {
-			r.Fail(fmt.Sprintf("%d bytes of further fields, at most %d are allowed", len(e.Ext), MaxExtBytes))
-		}
+		n := len(rest) - len(r.Rest())
+		e.takeFields(rest[:n:n], r)
 	}
 	if r.Err() != nil {
 		*e = Event{}

@@ -204,9 +204,9 @@ func (o *outgoing) stream(b protocol.Build, send func(protocol.Frame) error) (pr
 	return enc.Sent(), err
 }
 
-// encode returns the records encoded, or nil if they are too many to keep.
-func (o *outgoing) encode() (*protocol.Encoding, error) {
-	made := protocol.NewEncoding()
+// encode returns the records encoded, in columns or in rows, or nil if they are too many to keep.
+func (o *outgoing) encode(columns bool) (*protocol.Encoding, error) {
+	made := protocol.NewEncoding(columns)
 	for e, err := range o.snap.Changes(o.base) {
 		if err != nil {
 			return nil, err

@@ -161,7 +161,7 @@ func (f *fanout) make(d *sharedDelta, o *outgoing, failed error) (made *protocol
 	alone := false
 	if err = failed; err == nil {
 		if alone = o.withheld || o.offer || !protocol.FitsFrame(o.brings, o.to, o.floor); !alone {
-			made, err = o.encode()
+			made, err = o.encode(d.build.Columns)
 			alone = made == nil && err == nil
 		}
 	}

@@ -77,6 +77,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 			Node: d.node, Instance: protocol.Instance(network.Instance()), Cluster: roster.cluster(), Revocations: roster.revocations(),
 			Features: []protocol.Feature{
 				protocol.FeatureReconcile, protocol.FeatureAddresses, protocol.FeatureClocks, protocol.FeatureDigest, protocol.FeatureSpare, protocol.FeaturePut,
+				protocol.FeatureColumns,
 			},
 		}),
 		appliers: map[*store.Namespace]*applier{},

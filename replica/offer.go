@@ -216,7 +216,7 @@ func (m *mesh) serve(l *link, e protocol.Serve) error {
 	if at.summary == nil {
 		at.summary = protocol.OfferedSummary(scanner{l.ctx, at.snap}, at.contents)
 	}
-	return protocol.AnswerCompare(at.summary, e.Number, e.Run, e.Body, m.sender(l.ctx, l, e.Lane))
+	return protocol.AnswerCompare(at.summary, e, m.sender(l.ctx, l, e.Lane))
 }
 
 // sender returns what sends a frame on a link from within a turn,

@@ -226,7 +226,7 @@ func TestABrokenBootstrapGoesOn(t *testing.T) {
 		source, fresh, steady := f.nodes[0], f.nodes[1], f.nodes[2]
 		f.net.Partition([]string{source.address}, []string{fresh.address}, []string{steady.address})
 		f.pass(time.Second)
-		const keys = 20000
+		const keys = 30000
 		for i := range keys {
 			err := source.namespace("edge").UpdateWith(context.Background(), UpdateOptions{Buffered: true}, func(tx *Tx) error {
 				return register(i).Set(tx, fmt.Sprint("a value of some length, so that it takes a while: ", i))

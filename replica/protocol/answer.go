@@ -47,6 +47,15 @@ func readAnswerHead(r *crdt.Reader, fields int) answerHead {
 	return answerHead{readNumber(r), r.Uint(), r.Bool()}
 }
 
+// answersInColumns reports whether the records of an answer, of which body is what
+// readAnswerHead leaves, are in columns.
+func answersInColumns(body []byte) bool {
+	r := crdt.NewReader(body)
+	r.Uint()
+	r.Bytes(maxVerdictBytes)
+	return r.Err() == nil && isColumns(r.Rest())
+}
+
 // bitWriter appends verdicts to a sequence of bits.
 type bitWriter struct {
 	bytes []byte

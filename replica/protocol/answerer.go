@@ -7,29 +7,28 @@ import (
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
-// AnswerCompare answers a compare from the snapshot of s. body is what follows
-// the compare's head, and number the namespace's here. It hands each frame to
-// send, whose error ends the answer; errors of a compare that breaks the rules
-// wrap ErrMalformed, and then nothing was sent.
+// AnswerCompare answers the compare of e from the snapshot of s. It hands each
+// frame to send, whose error ends the answer; errors of a compare that breaks the
+// rules wrap ErrMalformed, and then nothing was sent.
 //
 // It keeps nothing from one compare to the next. However many ranges there
 // are, their sums cost one scan of the snapshot at most, and less than two
 // strides for each; a list costs a scan of its range, all of which but the
 // records listed is sent. Where contents are compared, and some of a list are not
 // here, removals and what expires are sent as well: they may have superseded it.
-func AnswerCompare(s *Summary, number, run uint64, body []byte, send func(Frame) error) error {
-	return answerCompare(s, number, run, body, TargetFrameBytes, send)
+func AnswerCompare(s *Summary, e Serve, send func(Frame) error) error {
+	return answerCompare(s, e, TargetFrameBytes, send)
 }
 
 // answerCompare ends frames at target bytes.
-func answerCompare(s *Summary, number, run uint64, body []byte, target int, send func(Frame) error) error {
-	asks, err := readAsks(body)
+func answerCompare(s *Summary, e Serve, target int, send func(Frame) error) error {
+	asks, err := readAsks(e.Body)
 	if err != nil {
 		return err
 	}
 	a := answerer{
-		number: number, run: run, send: send,
-		cursor: newCursor(s), ids: identifier{contents: s.contents}, blockEncoder: newBlockEncoder(),
+		number: e.Number, run: e.Run, send: send,
+		cursor: newCursor(s), ids: identifier{contents: s.contents}, blockEncoder: newBlockEncoder(e.Columns),
 	}
 	a.target = target
 	for i := range asks {

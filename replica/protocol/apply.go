@@ -29,6 +29,9 @@ func (m *Machine) onDelta(l *link, d deltaHead, body []byte) error {
 	if d.brings != nil && !l.speaks(FeatureSpare) {
 		return faultf(CodeProtocol, "a part of a delta, which was not agreed on")
 	}
+	if isColumns(body) && !l.speaks(FeatureColumns) {
+		return faultf(CodeProtocol, "records in columns, which were not agreed on")
+	}
 	return m.takeDelta(s, d, body)
 }
 

@@ -23,10 +23,13 @@ func benchRecords(n int) (entries []crdt.Entry) {
 	return entries
 }
 
-func BenchmarkDeltaEncode(b *testing.B) {
+func BenchmarkDeltaEncode(b *testing.B)        { benchmarkEncode(b, Build{Number: 1}) }
+func BenchmarkDeltaEncodeColumns(b *testing.B) { benchmarkEncode(b, Build{Number: 1, Columns: true}) }
+
+func benchmarkEncode(b *testing.B, build Build) {
 	entries := benchRecords(10_000)
 	bytes := 0
-	enc := NewDeltaEncoder(Build{Number: 1}, func(f Frame) error { bytes += f.Len(); return nil })
+	enc := NewDeltaEncoder(build, func(f Frame) error { bytes += f.Len(); return nil })
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if err := enc.Add(entries[i%len(entries)]); err != nil {
@@ -36,9 +39,12 @@ func BenchmarkDeltaEncode(b *testing.B) {
 	b.ReportMetric(float64(bytes)/float64(b.N), "wire-bytes/record")
 }
 
-func BenchmarkDeltaDecode(b *testing.B) {
+func BenchmarkDeltaDecode(b *testing.B)        { benchmarkDecode(b, Build{Number: 1}) }
+func BenchmarkDeltaDecodeColumns(b *testing.B) { benchmarkDecode(b, Build{Number: 1, Columns: true}) }
+
+func benchmarkDecode(b *testing.B, build Build) {
 	var bodies [][]byte
-	enc := NewDeltaEncoder(Build{Number: 1}, func(f Frame) error {
+	enc := NewDeltaEncoder(build, func(f Frame) error {
 		r := crdt.NewReader(f.buf[stampRoom:])
 		_, fields := readCode(r)
 		readDeltaHead(r, fields)

@@ -44,7 +44,7 @@ func (o *only) get() *crdt.Entry {
 // NewDeltaEncoder returns an encoder of the delta of b. It hands each frame to
 // send, whose error ends the encoding.
 func NewDeltaEncoder(b Build, send func(Frame) error) *DeltaEncoder {
-	return &DeltaEncoder{build: b, send: send, blockEncoder: newBlockEncoder()}
+	return &DeltaEncoder{build: b, send: send, blockEncoder: newBlockEncoder(b.Columns)}
 }
 
 // Add adds a record, which must have changed since the Build's From: each key
@@ -72,7 +72,7 @@ func (d *DeltaEncoder) Finish(to, floor crdt.Vector) error {
 		}
 		end.diff = end.diff[MaxEntriesPerFrame:]
 	}
-	if end.follows(len(d.records), d.target) {
+	if end.follows(d.filled(), d.target) {
 		if err := d.flush(nil); err != nil {
 			return err
 		}

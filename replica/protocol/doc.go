@@ -43,16 +43,19 @@
 //	have     = [5 number diff]             more is durable here
 //	writers  = [6 number [*certificate] [*writer-record]]
 //	want     = [7 number]                  send me a delta
-//	delta    = [8 number epoch (nil | diff ?floor ?brings) [*writer] [*(key record)]]
+//	delta    = [8 number epoch (nil | diff ?floor ?brings) block]
 //	refuse   = [9 number epoch reason vector]
 //	revoked  = [10 [*statement]]
 //	source   = [11 number run vector floor]  compare your snapshot with this one
 //	compare  = [12 number run [*range]]    is this the same at your snapshot?
-//	answer   = [13 number run last ended verdicts [*writer] [*(key record)]]
+//	answer   = [13 number run last ended verdicts block]
 //	addresses = [14 seen [*(node how age places)]]
 //	clock    = [15 ?wall]                  what does your clock say, or mine
 //	digest   = [16 number stage (hash sum | run vector)]  is your state mine?
 //	spare    = [17 number epoch [*node]]   push only what you wrote
+//
+//	block    = [*writer] [*(key record)]   or, of two records or more, columns:
+//	         | count [*writer] *column keys fields values     (columns.go)
 //
 //	message  = hello | announce | ... | spare
 //	put      = mark number time key value  a delta of one value (put.go)

@@ -75,6 +75,8 @@ type Build struct {
 	Spared  []crdt.NodeID
 	// Before is what the last delta to the peer left, for a shorter one.
 	Before Sent
+	// Columns says that the peer takes records in columns.
+	Columns bool
 }
 
 // Base returns what the delta of a snapshot is built from, in the place of
@@ -187,6 +189,7 @@ type Serve struct {
 	Lane        Lane // of the answer
 	Namespace   Namespace
 	Number, Run uint64
+	Columns     bool // the peer takes records in columns
 	Body        []byte
 }
 

@@ -18,8 +18,8 @@ type Encoding struct {
 	kept   only
 }
 
-// NewEncoding returns an encoding without records.
-func NewEncoding() *Encoding { return &Encoding{part: newBlockEncoder()} }
+// NewEncoding returns an encoding without records, for Builds with these Columns.
+func NewEncoding(columns bool) *Encoding { return &Encoding{part: newBlockEncoder(columns)} }
 
 // Add adds a record, as DeltaEncoder's does.
 func (e *Encoding) Add(entry crdt.Entry) error {
@@ -35,7 +35,7 @@ func (e *Encoding) Complete() { e.cut() }
 
 // cut ends a block.
 func (e *Encoding) cut() {
-	e.last = len(e.part.records)
+	e.last = e.part.filled()
 	block := e.part.appendTo(make([]byte, 0, e.part.size()+16))
 	e.blocks = append(e.blocks, block)
 	e.bytes += len(block)
@@ -94,6 +94,6 @@ func (e *Encoding) Sent(b Build, brings, to, floor crdt.Vector) Sent {
 // SameRecords reports whether the deltas of both have the same records, if they
 // are of one snapshot.
 func (b *Build) SameRecords(o *Build) bool {
-	return b.Namespace == o.Namespace && b.Reconciles == o.Reconciles && b.OwnOnly == o.OwnOnly &&
+	return b.Namespace == o.Namespace && b.Reconciles == o.Reconciles && b.OwnOnly == o.OwnOnly && b.Columns == o.Columns &&
 		slices.Equal(b.Spared, o.Spared) && b.From.Equal(o.From)
 }

@@ -15,7 +15,7 @@ func TestASharedDeltaHasTheBytesOfItsOwn(t *testing.T) {
 	entries := slices.Concat(sampleRecords(), benchRecords(20))
 	to, floor := sampleVector(), crdt.Vector{sampleWriter(2): 299}
 	for target := 1; target < 4000; target += 37 {
-		made := NewEncoding()
+		made := NewEncoding(false)
 		made.part.target = target
 		for _, e := range entries {
 			if err := made.Add(e); err != nil {

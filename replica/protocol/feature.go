@@ -49,6 +49,9 @@ const FeatureSpare Feature = 5
 // FeaturePut is to take a delta of one value in few bytes: Put.
 const FeaturePut Feature = 6
 
+// FeatureColumns is to take the records of a Delta and of an Answer in columns.
+const FeatureColumns Feature = 7
+
 // appendFeatures appends features, which are ascending.
 func appendFeatures(dst []byte, fs []Feature) []byte {
 	dst = crdt.AppendArray(dst, len(fs))

@@ -58,7 +58,7 @@ type attack struct {
 func newAttack(program []byte) *attack {
 	w := newSimWorld(1, 0)
 	w.features = func(*simNode) []Feature {
-		return []Feature{FeatureReconcile, FeatureAddresses, FeatureClocks, FeatureDigest, FeatureSpare, FeaturePut}
+		return []Feature{FeatureReconcile, FeatureAddresses, FeatureClocks, FeatureDigest, FeatureSpare, FeaturePut, FeatureColumns}
 	}
 	w.addNodes(3)
 	h := &attack{program: program, world: w, victim: w.nodes[0], other: w.nodes[1], peer: w.nodes[2]}

@@ -79,10 +79,12 @@ func samples() []sample {
 		out = append(out, sample{name: fmt.Sprintf("delta%d", i+1), frame: frame, read: readDeltaSample})
 	}
 	floored, part := sampleDelta(crdt.Vector{sampleWriter(2): 299}, nil), sampleDelta(nil, crdt.Vector{sampleWriter(2): 300})
+	columns := Frame{append(appendDeltaHead(256, 3, 4, nil), columnsOf(sampleRecords()...)...)}
 	src := source{3, 9, sampleVector(), crdt.Vector{sampleWriter(2): 299}}
 	out = append(out,
 		sample{name: "delta-floor", frame: floored[len(floored)-1], read: readDeltaSample},
 		sample{name: "delta-brings", frame: part[len(part)-1], read: readDeltaSample},
+		sample{name: "delta-columns", frame: columns, read: readDeltaSample},
 		sample{"source", EncodeSource(Build{Number: 3, Job: 9}, src.vector, src.floor), src,
 			func(r *crdt.Reader, n int) any { return readSource(r, n) }})
 	return append(out, reconcileSamples()...)

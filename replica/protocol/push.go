@@ -52,7 +52,7 @@ func (m *Machine) build(s *session) {
 	b := Build{
 		Job: j.id, Link: s.link.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Epoch: s.sendEpoch,
 		From: s.known, Told: s.told, Introduced: s.introduced,
-		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold,
+		Reconciles: s.link.speaks(FeatureReconcile), FloorTold: s.floorTold, Columns: s.link.speaks(FeatureColumns),
 	}
 	if s.link.speaks(FeaturePut) {
 		b.Before = s.sent

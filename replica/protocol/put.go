@@ -138,7 +138,7 @@ func (m *Machine) onPut(l *link, p put) error {
 	if err != nil {
 		return err
 	}
-	block := newBlockEncoder()
+	block := newBlockEncoder(false)
 	_ = block.add(crdt.Entry{Key: p.key, Record: crdt.Record{e}}, nil) // one always fits
 	s.came = lone{last.epoch, e.Dot, e.Time}
 	d := deltaHead{number: p.number, epoch: last.epoch, last: true, diff: crdt.Vector{e.Writer: e.Seq}}

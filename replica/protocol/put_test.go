@@ -21,7 +21,7 @@ func sentAfter(t *testing.T, before Sent, told uint64, floor crdt.Vector, entrie
 	t.Helper()
 	b := Build{Number: 3, Epoch: 4, Told: crdt.Vector{sampleWriter(1): told}, Before: before}
 	enc := NewDeltaEncoder(b, func(f Frame) error { frames = append(frames, f); return nil })
-	made, to := NewEncoding(), crdt.Vector{}
+	made, to := NewEncoding(false), crdt.Vector{}
 	for _, e := range entries {
 		for _, ev := range e.Record {
 			to.Advance(ev.Writer, ev.Seq)

@@ -42,6 +42,9 @@ func (m *Machine) onAnswer(l *link, a answerHead, body []byte) error {
 	if s == nil || s.comparing == nil || s.run != a.run {
 		return err
 	}
+	if !l.speaks(FeatureColumns) && answersInColumns(body) {
+		return faultf(CodeProtocol, "records in columns, which were not agreed on")
+	}
 	m.noteProgress(s, a.last)
 	m.emit(TakeAnswer{Job: s.comparing.id, Link: l.id, Namespace: s.space.ns, Last: a.last, Body: body})
 	return nil
@@ -71,7 +74,8 @@ func (m *Machine) onCompare(l *link, c compareHead, body []byte) error {
 		m.awaitCompares(s)
 	}
 	m.emit(Serve{
-		Job: s.answering.id, Link: l.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: c.run, Body: body,
+		Job: s.answering.id, Link: l.id, Lane: s.space.priority.lane(), Namespace: s.space.ns, Number: s.number, Run: c.run,
+		Columns: l.speaks(FeatureColumns), Body: body,
 	})
 	return nil
 }

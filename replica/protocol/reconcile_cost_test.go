@@ -217,7 +217,7 @@ func TestACompareCostsOneScan(t *testing.T) {
 	}
 	compare := encodeCompare(3, 4, asks)
 	scanned = 0
-	err = AnswerCompare(s, 3, 4, compareBody(t, compare), func(Frame) error { return nil })
+	err = AnswerCompare(s, Serve{Number: 3, Run: 4, Body: compareBody(t, compare)}, func(Frame) error { return nil })
 	if err != nil || scanned > n {
 		t.Errorf("%d records were read of %d, %v", scanned, n, err)
 	}

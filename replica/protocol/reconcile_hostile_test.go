@@ -82,13 +82,13 @@ func TestComparesThatBreakTheRulesAreRefused(t *testing.T) {
 		"ids in place of a sum":        wireRanges(wireRange{0, "a", append(ids(8), uint64(1))}),
 	} {
 		sent := 0
-		err := AnswerCompare(s, 5, 4, b, func(Frame) error { sent++; return nil })
+		err := AnswerCompare(s, Serve{Number: 5, Run: 4, Body: b}, func(Frame) error { sent++; return nil })
 		if !errors.Is(err, ErrMalformed) || sent > 0 {
 			t.Errorf("%s: %v, after %d frames", name, err, sent)
 		}
 	}
 	wrong := encodeCompare(3, 4, []ask{{count: s.Len() + 1, fingerprint: s.total.fingerprint()}})
-	err := AnswerCompare(s, 5, 4, compareBody(t, wrong), func(f Frame) error {
+	err := AnswerCompare(s, Serve{Number: 5, Run: 4, Body: compareBody(t, wrong)}, func(f Frame) error {
 		if _, body := answerBody(f); !bytes.Equal(body, wireAnswer(1, []byte{0})) {
 			t.Errorf("a wrong count is answered by %x", body)
 		}
@@ -97,7 +97,7 @@ func TestComparesThatBreakTheRulesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if err := AnswerCompare(s, 5, 4, wireRanges(crowd[:MaxRangesPerFrame]...), func(Frame) error { return nil }); err != nil {
+	if err := AnswerCompare(s, Serve{Number: 5, Run: 4, Body: wireRanges(crowd[:MaxRangesPerFrame]...)}, func(Frame) error { return nil }); err != nil {
 		t.Errorf("as many ranges as are allowed: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func TestComparesThatBreakTheRulesAreRefused(t *testing.T) {
 // wireAnswer returns the body of an answer's frame.
 func wireAnswer(ended int, verdicts []byte, records ...crdt.Entry) []byte {
 	b := crdt.AppendBytes(crdt.AppendUint(nil, uint64(ended)), verdicts)
-	block := newBlockEncoder()
+	block := newBlockEncoder(false)
 	for _, e := range records {
 		if err := block.add(e, func() error { return errors.New("full") }); err != nil {
 			panic(err)

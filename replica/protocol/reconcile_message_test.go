@@ -59,7 +59,7 @@ func sampleExchange() (compare Frame, answer []Frame) {
 	r := crdt.NewReader(compare.buf[stampRoom:])
 	_, fields := readCode(r)
 	readCompareHead(r, fields)
-	err = answerCompare(s, 5, 4, r.Rest(), 60, func(f Frame) error { answer = append(answer, f); return nil })
+	err = answerCompare(s, Serve{Number: 5, Run: 4, Body: r.Rest()}, 60, func(f Frame) error { answer = append(answer, f); return nil })
 	if err != nil {
 		panic(err)
 	}
@@ -138,7 +138,7 @@ func FuzzAnswerCompare(f *testing.F) {
 	}
 	fuzz.Decoder(f, 128, func(t *testing.T, body []byte) {
 		var frames []Frame
-		err := answerCompare(s, 5, 4, body, 60, func(f Frame) error { frames = append(frames, f); return nil })
+		err := answerCompare(s, Serve{Number: 5, Run: 4, Body: body}, 60, func(f Frame) error { frames = append(frames, f); return nil })
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) || len(frames) > 0 {
 				t.Fatalf("%v, after %d frames", err, len(frames))

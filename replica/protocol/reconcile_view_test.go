@@ -157,7 +157,7 @@ func (x *exchange) answer(compare []byte) error {
 	if target == 0 {
 		target = TargetFrameBytes
 	}
-	if err := answerCompare(x.source, 5, 4, compare, target, deliver); err != nil {
+	if err := answerCompare(x.source, Serve{Number: 5, Run: 4, Columns: target%2 == 0, Body: compare}, target, deliver); err != nil {
 		return err
 	}
 	if !ended {

@@ -9,9 +9,10 @@ import (
 )
 
 // A block is the part of a frame that carries records; Delta and Answer frames
-// end with one.
+// end with one. To a peer that takes it (FeatureColumns) it is in columns
+// (columns.go), if it has two records or more.
 //
-//	block   = table records
+//	block   = table records | columns
 //	table   = [*writer]; events name a writer by its place in it
 //	records = [*(key record)]; equal keys in a row are parts of one record,
 //	          also where a frame ends between them
@@ -19,12 +20,23 @@ type blockEncoder struct {
 	target  int // bytes at which a block ends
 	table   map[crdt.WriterID]uint64
 	writers []byte // the ids in the table, encoded, in order
-	records []byte
-	count   int // entries in records
+	records []byte // in columns, of the first entry only, until there is another
+	count   int    // entries
+	columns *columns
+	first   []crdt.WriterID // the first writersScanned in the table
 }
 
-func newBlockEncoder() blockEncoder {
-	return blockEncoder{target: TargetFrameBytes, table: map[crdt.WriterID]uint64{}}
+// writersScanned is how many writers are compared with before a table is looked up
+// in, which takes as long. Few fleets have more that write at a time.
+const writersScanned = 4
+
+// newBlockEncoder returns an encoder of blocks in columns, or in rows.
+func newBlockEncoder(inColumns bool) blockEncoder {
+	b := blockEncoder{target: TargetFrameBytes, table: map[crdt.WriterID]uint64{}}
+	if inColumns {
+		b.columns = &columns{}
+	}
+	return b
 }
 
 // add adds a record, and calls flush, which must take what is there with
@@ -32,17 +44,45 @@ func newBlockEncoder() blockEncoder {
 func (b *blockEncoder) add(e crdt.Entry, flush func() error) error {
 	for rest := e.Record; len(rest) > 0; {
 		n, size := b.fitting(e.Key, rest)
-		if b.count > 0 && (len(b.records)+size > b.target || len(b.table)+n > MaxWritersPerFrame) {
+		if b.count > 0 && b.full(e.Key, n, size) {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		b.records = crdt.AppendString(b.records, string(e.Key))
-		b.records = crdt.AppendRecord(b.records, rest[:n], b.index)
-		b.count++
+		b.put(e.Key, rest[:n])
 		rest = rest[n:]
 	}
 	return nil
+}
+
+// full reports whether an entry more, of n events and size bytes at most, is too
+// much for the block.
+func (b *blockEncoder) full(k crdt.Key, n, size int) bool {
+	filled := b.filled()
+	return filled+size > b.target || len(b.table)+n > MaxWritersPerFrame ||
+		b.columns != nil && b.columns.unfolds(n, k, filled)
+}
+
+// put adds an entry.
+func (b *blockEncoder) put(k crdt.Key, rec crdt.Record) {
+	if b.columns == nil || b.count == 0 {
+		b.records = crdt.AppendString(b.records, string(k))
+		b.records = crdt.AppendRecord(b.records, rec, b.index)
+	} else {
+		b.records = b.records[:0]
+	}
+	if b.columns != nil {
+		b.columns.add(k, rec, b.index)
+	}
+	b.count++
+}
+
+// filled returns about how many bytes the records take.
+func (b *blockEncoder) filled() int {
+	if b.columns == nil {
+		return len(b.records)
+	}
+	return b.columns.size()
 }
 
 // eventOverhead is what an event takes at most beside its value and fields.
@@ -65,23 +105,41 @@ func (b *blockEncoder) fitting(k crdt.Key, rec crdt.Record) (n, size int) {
 
 // index returns the place of w in the table.
 func (b *blockEncoder) index(w crdt.WriterID) uint64 {
+	for i := range b.first {
+		if b.first[i] == w {
+			return uint64(i)
+		}
+	}
 	i, ok := b.table[w]
 	if !ok {
 		i = uint64(len(b.table))
 		b.table[w] = i
 		b.writers = crdt.AppendBytes(b.writers, w[:])
+		if i < writersScanned {
+			b.first = append(b.first, w)
+		}
 	}
 	return i
 }
 
 // size returns about how many bytes appendTo appends.
-func (b *blockEncoder) size() int { return len(b.writers) + len(b.records) }
+func (b *blockEncoder) size() int { return len(b.writers) + b.filled() }
 
 // appendTo appends the block to a frame, and begins the next one.
 func (b *blockEncoder) appendTo(dst []byte) []byte {
-	dst = append(crdt.AppendArray(dst, len(b.table)), b.writers...)
-	dst = append(crdt.AppendArray(dst, 2*b.count), b.records...)
-	b.writers, b.records, b.count = b.writers[:0], b.records[:0], 0
+	switch {
+	case b.columns != nil && b.count > 1:
+		dst = crdt.AppendUint(dst, uint64(b.count))
+		dst = append(crdt.AppendArray(dst, len(b.table)), b.writers...)
+		dst = b.columns.appendTo(dst)
+	default:
+		dst = append(crdt.AppendArray(dst, len(b.table)), b.writers...)
+		dst = append(crdt.AppendArray(dst, 2*b.count), b.records...)
+		if b.columns != nil {
+			b.columns.reset()
+		}
+	}
+	b.writers, b.records, b.first, b.count = b.writers[:0], b.records[:0], b.first[:0], 0
 	clear(b.table)
 	return dst
 }
@@ -99,6 +157,9 @@ type blockDecoder struct {
 // too many for a delta that was pushed.
 func writersOf(block []byte) (ws []crdt.WriterID) {
 	r := crdt.NewReader(block)
+	if isColumns(block) {
+		r.Uint()
+	}
 	for range r.Array(MaxSpared) {
 		ws = append(ws, r.Writer())
 	}
@@ -112,6 +173,10 @@ func writersOf(block []byte) (ws []crdt.WriterID) {
 // error is left in r. What it yields aliases what r reads.
 func (d *blockDecoder) entries(r *crdt.Reader) iter.Seq[crdt.Entry] {
 	return func(yield func(crdt.Entry) bool) {
+		if isColumns(r.Rest()) {
+			d.columns(r, yield)
+			return
+		}
 		d.readTable(r)
 		n := r.Array(maxRecordsPerFrame)
 		if n%2 != 0 {
@@ -130,6 +195,21 @@ func (d *blockDecoder) entries(r *crdt.Reader) iter.Seq[crdt.Entry] {
 	}
 }
 
+// columns is entries of a block in columns.
+func (d *blockDecoder) columns(r *crdt.Reader, yield func(crdt.Entry) bool) {
+	c := newColumnsReader(r, d.table)
+	d.table, d.parts = c.table, c.left
+	for {
+		e, ok := c.next()
+		if !ok {
+			return
+		}
+		if done, ok := d.take(r, e); ok && !yield(done) {
+			return
+		}
+	}
+}
+
 // rest returns the record that was held back since the next block could have
 // had more of it; ok is false if there is none.
 func (d *blockDecoder) rest() (e crdt.Entry, ok bool) {
@@ -142,13 +222,7 @@ func (d *blockDecoder) rest() (e crdt.Entry, ok bool) {
 // an entry takes 8 bytes at least.
 const maxRecordsPerFrame = MaxFrameBytes / 4
 
-func (d *blockDecoder) readTable(r *crdt.Reader) {
-	n := r.Array(MaxWritersPerFrame)
-	d.table = d.table[:0]
-	for range n {
-		d.table = append(d.table, r.Writer())
-	}
-}
+func (d *blockDecoder) readTable(r *crdt.Reader) { d.table = readWriterTable(r, d.table) }
 
 func (d *blockDecoder) readEntry(r *crdt.Reader) (e crdt.Entry) {
 	e.Key = crdt.Key(r.String(crdt.MaxKeyBytes))

@@ -113,7 +113,7 @@ func runSeed(seed uint64, trace func(string)) (w *simWorld, failure string) {
 		if w.rng.IntN(8) == 0 {
 			return nil
 		}
-		return []Feature{FeatureSpare, FeaturePut}
+		return []Feature{FeatureSpare, FeaturePut, FeatureColumns}
 	}
 	if w.rng.IntN(2) == 0 {
 		w.class = Class{Metered: true, Least: PriorityBulk, BytesPerDay: 1}

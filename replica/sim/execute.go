@@ -235,7 +235,7 @@ func (n *Node) answer(at *end, e protocol.Serve) error {
 			return err
 		}
 	}
-	return protocol.AnswerCompare(o.summary, e.Number, e.Run, e.Body, func(f protocol.Frame) error {
+	return protocol.AnswerCompare(o.summary, e, func(f protocol.Frame) error {
 		at.queue(e.Lane, frame{frame: f})
 		return nil
 	})

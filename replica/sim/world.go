@@ -107,6 +107,9 @@ func (w *world) newNode(i int) *Node {
 	if d.In(100) {
 		n.class = protocol.Class{Metered: true, Least: protocol.PriorityBulk}
 	}
+	if older := w.draw("columns", uint64(i)); !older.In(w.plan.Older) {
+		n.features = append(n.features, protocol.FeatureColumns)
+	}
 	w.drawGrants(n)
 	w.nodes = append(w.nodes, n)
 	return n
