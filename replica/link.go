@@ -13,7 +13,8 @@ import (
 )
 
 // linkBudgetBytes bounds what was received on one link and is not applied
-// yet: the greatest frame while another one is worked on.
+// yet, where the profile sets no other bound: the greatest frame while another
+// one is worked on.
 const linkBudgetBytes = 2 * transport.MaxFrameBytes
 
 // link is one link of the mesh: a goroutine that receives, one that sends.
@@ -29,7 +30,7 @@ type link struct {
 
 	ctx    context.Context // ends with the link
 	cancel context.CancelFunc
-	budget *semaphore.Weighted
+	budget *semaphore.Weighted // of the mesh's linkBytes
 	outlet *outlet
 	metering
 	offers offers
@@ -40,7 +41,7 @@ type link struct {
 func newLink(m *mesh, id protocol.LinkID, conn transport.Link) *link {
 	l := &link{
 		mesh: m, id: id, conn: conn, peer: conn.Peer().Node, instance: conn.Instance(), since: time.Now(),
-		budget: semaphore.NewWeighted(linkBudgetBytes),
+		budget: semaphore.NewWeighted(m.linkBytes),
 		done:   make(chan struct{}),
 	}
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
@@ -50,6 +51,10 @@ func newLink(m *mesh, id protocol.LinkID, conn transport.Link) *link {
 	l.outlet.counted = func() { m.charge(l) }
 	return l
 }
+
+// weight is what a frame takes of the budget: one that is greater than all of it
+// waits until it is alone.
+func (l *link) weight(frame []byte) int64 { return min(int64(len(frame)), l.mesh.linkBytes) }
 
 // start begins to receive and to send.
 func (l *link) start() {
@@ -74,7 +79,7 @@ func (l *link) receive() {
 		if frame, l.cause = l.conn.Receive(l.ctx); l.cause != nil {
 			break
 		}
-		if l.cause = l.budget.Acquire(l.ctx, int64(len(frame))); l.cause != nil {
+		if l.cause = l.budget.Acquire(l.ctx, l.weight(frame)); l.cause != nil {
 			break
 		}
 		l.heard()

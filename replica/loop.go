@@ -67,7 +67,7 @@ func (m *mesh) step(ev protocol.Event) {
 	release := func() {}
 	if ev, ok := ev.(protocol.Received); ok {
 		if l := m.link(ev.Link); l != nil {
-			release = func() { l.budget.Release(int64(len(ev.Frame))) }
+			release = func() { l.budget.Release(l.weight(ev.Frame)) }
 		}
 	}
 	if !m.execute(effects, release) {

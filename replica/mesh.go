@@ -51,6 +51,7 @@ type mesh struct {
 	seeking   int               // candidates that are tried now; under mu
 
 	inbox       inbox
+	linkBytes   int64 // may be received on one link, and not be applied yet
 	revocations revocationQueue
 
 	mu       sync.Mutex
@@ -90,6 +91,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		book:    newBook(d.node, network.Addr()),
 		told:    map[remote]told{}, seen: map[remote]string{}, meshLinks: d.options.MeshLinks,
 
+		linkBytes:   profiles[d.options.Profile].linkBytes,
 		revocations: make(revocationQueue, revocationPlaces),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())

@@ -47,7 +47,7 @@ func memoryRows() []Row {
 				return Pair{Ours: max(last.rss()-first.rss(), 1) / hubPeers / 1024, Raw: peerBudget}
 			})
 		},
-	}}
+	}, bootstrapRow()}
 }
 
 // resident is what a process says of its memory, in bytes.
@@ -136,24 +136,7 @@ func node(in io.Reader, out *json.Encoder, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(profile.GCPercent())
-	if limit := profile.MemoryLimit(); limit > 0 {
-		debug.SetMemoryLimit(limit)
-	}
-	key, err := hex.DecodeString(args[2])
-	if err != nil {
-		return err
-	}
-	authority, err := transport.NewAuthority(key)
-	if err != nil {
-		return err
-	}
-	o, err := nodeOptions(authority, false)
-	if err != nil {
-		return err
-	}
-	o.Profile = profile
-	db, err := replica.Open(args[0], o)
+	db, err := openProfiled(args[0], profile, args[2])
 	if err != nil {
 		return err
 	}
@@ -173,6 +156,29 @@ func node(in io.Reader, out *json.Encoder, args []string) (err error) {
 		}
 	}
 	return err
+}
+
+// openProfiled sets this process up as a profile says, and opens a node on the
+// loopback whose cluster's key is given in hex.
+func openProfiled(dir string, profile replica.Profile, hexKey string, peers ...string) (*replica.DB, error) {
+	debug.SetGCPercent(profile.GCPercent())
+	if limit := profile.MemoryLimit(); limit > 0 {
+		debug.SetMemoryLimit(limit)
+	}
+	key, err := hex.DecodeString(hexKey)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := transport.NewAuthority(key)
+	if err != nil {
+		return nil, err
+	}
+	o, err := nodeOptions(authority, false, peers...)
+	if err != nil {
+		return nil, err
+	}
+	o.Profile = profile
+	return replica.Open(dir, o)
 }
 
 // warm reads and writes some keys all over the store, until its caches are
