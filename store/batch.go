@@ -29,6 +29,7 @@ func (ns *Namespace) buildOwn(b *pebble.Batch, ws []*Write) (first crdt.Dot, err
 	e := crdt.Event{Dot: first}
 	for _, w := range ws {
 		e.Time = ns.clock.Now(wall)
+		w.time = e.Time
 		if err := ns.buildOne(b, e, w.Ops); err != nil {
 			return crdt.Dot{}, err
 		}

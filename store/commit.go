@@ -40,6 +40,8 @@ type Write struct {
 	// Buffered returns once the transaction is visible; it becomes durable
 	// within Options.BufferedSync. Else Commit returns once it is durable.
 	Buffered bool
+
+	time crdt.Timestamp // of its events, once it is built
 }
 
 // Commit commits a transaction and returns its dot. It fails with ErrConflict,

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"testing"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -28,4 +30,27 @@ func (ns *Namespace) FindsOnceVisible(k crdt.Key) (found bool) {
 		return context.Canceled
 	})
 	return found
+}
+
+// CommitGroup commits transactions of these ops as one batch.
+func (ns *Namespace) CommitGroup(t testing.TB, txs ...[]Op) {
+	t.Helper()
+	var group []*queued
+	for _, ops := range txs {
+		group = append(group, &queued{write: &Write{Ops: ops, Buffered: true}})
+	}
+	ns.commits.Lock()
+	p, err := ns.queue.commitGroup(ns, group)
+	ns.commits.Unlock()
+	if err = errors.Join(err, ns.settle(p, true)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FailCommit has a commit of w fail in the moment in which it would become
+// visible.
+func (ns *Namespace) FailCommit(w *Write) {
+	ns.commits.Lock()
+	defer ns.commits.Unlock()
+	_ = ns.tell(writes{own: []*Write{w}}, func() error { return context.Canceled })
 }

@@ -125,6 +125,13 @@ const (
 	// cached in one case of so many; they take 2 KiB.
 	cacheStripes = 1 << 8
 
+	// cacheIdle is how many own writes in a row a cached record outlives that
+	// nobody reads: what is only written need not be copied. cacheRenewals is
+	// how many records of one commit stay, so that what a large one writes is
+	// not copied once more; a hot transaction writes few.
+	cacheIdle     = 4
+	cacheRenewals = 1 << 6
+
 	// arenaBytes is the size of the chunks that scanned records are copied
 	// to. A caller that keeps one record keeps its chunk.
 	arenaBytes = 32 << 10

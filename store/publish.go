@@ -105,13 +105,19 @@ func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 // tell tells what a commit writes around show, which makes it visible: by here
 // comes all that becomes visible. Memos and the cache hear of it before, so that
 // no snapshot that shows it finds a fold or a record without; to hear of one
-// that then fails costs them little. Transactions do after: one that fails is not theirs to conflict
-// with. The caller holds commits.
+// that then fails costs them little. Transactions do after: one that fails is
+// not theirs to conflict with; and so does the cache of what is there instead.
+// The caller holds commits.
 func (ns *Namespace) tell(w writes, show func() error) error {
 	ns.cache.wrote(ns.history.visible.commit+1, w)
 	ns.memos.wrote(ns.history.visible.commit+1, w)
 	if err := show(); err != nil {
 		return err
+	}
+	if len(w.own) > 0 {
+		first := ns.history.visible.own
+		first.Seq -= uint64(len(w.own)) - 1
+		ns.cache.renewed(ns.history.visible.commit, first, w.own)
 	}
 	ns.recent.wrote(ns.history.visible.commit, w)
 	ns.newest.wrote(ns.own, ns.history.visible.own.Seq, &w)

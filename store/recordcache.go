@@ -52,6 +52,7 @@ type cachedRecord struct {
 	size   int32
 	since  uint64
 	read   atomic.Bool // since the hand came by
+	idle   uint8       // how many commits wrote it with no read before each
 	key    crdt.Key
 	rec    crdt.Record
 	one    [1]crdt.Event // where rec is, if it has one event
@@ -183,7 +184,8 @@ func (s *cacheSet) pass() (grown int64) {
 // if no commit after c has written a key like it; each commit says what it
 // writes, and takes it out, before it is visible. So what a reader at c finds
 // that counts from c or before is what it would read: a commit in between would
-// have taken it out, before there was a reader at c.
+// have taken it out, before there was a reader at c. What an own commit took
+// out it puts in as it is from then on, once it is visible (recordcache_own.go).
 type cachedRecords struct {
 	cache  *recordCache
 	number uint32
@@ -192,6 +194,7 @@ type cachedRecords struct {
 	floor atomic.Uint64
 	// wrotes are the last commits that wrote a key with that in its hash.
 	wrotes [cacheStripes]atomic.Uint64
+	taken  []takenRecord // by the own commit under way; under commits
 }
 
 func (c *cachedRecords) init(cache *recordCache, number uint32) {
@@ -250,6 +253,11 @@ func (c *cachedRecords) put(k crdt.Key, rec crdt.Record, commit uint64) {
 		r.one[0] = rec[0]
 		r.rec = r.one[:]
 	}
+	c.keep(r)
+}
+
+// keep puts a record in its place, and makes room for it.
+func (c *cachedRecords) keep(r *cachedRecord) {
 	if c.cache.used.Add(c.enter(r)) > c.cache.limit {
 		c.cache.trim()
 	}
@@ -273,28 +281,43 @@ func (c *cachedRecords) enter(r *cachedRecord) (grown int64) {
 }
 
 // wrote takes out what a commit writes, which is not visible yet and may never
-// be: then the next one has its number.
+// be: then the next one has its number. The caller holds commits.
 func (c *cachedRecords) wrote(commit uint64, w writes) {
 	if w.any {
 		c.floor.Store(commit)
 		return
 	}
+	if len(w.own) > 0 {
+		c.wroteOwn(commit, w.own)
+		return
+	}
 	for k := range w.all {
-		hash := c.hash(k)
-		c.stripe(hash).Store(commit)
-		if s := c.cache.set(hash); s != nil {
-			c.cache.used.Add(s.remove(hash, c.number, k))
-		}
+		c.take(commit, c.hash(k), k)
 	}
 }
 
-// remove takes a record out, and returns the bytes that this adds. It waits for
-// who is about to put it: that one has not seen the commit.
-func (s *cacheSet) remove(hash uint64, number uint32, k crdt.Key) (grown int64) {
+// take takes out a record that a commit writes, and returns it, if it was there.
+func (c *cachedRecords) take(commit, hash uint64, k crdt.Key) *cachedRecord {
+	c.stripe(hash).Store(commit)
+	s := c.cache.set(hash)
+	if s == nil {
+		return nil
+	}
+	old, grown := s.remove(hash, c.number, k)
+	if old != nil {
+		c.cache.used.Add(grown)
+	}
+	return old
+}
+
+// remove takes a record out, and returns it and the bytes that this adds. It
+// waits for who is about to put it: that one has not seen the commit.
+func (s *cacheSet) remove(hash uint64, number uint32, k crdt.Key) (old *cachedRecord, grown int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r, at := s.find(hash, number, k); r != nil {
+	r, at := s.find(hash, number, k)
+	if r != nil {
 		grown = s.place(at, nil)
 	}
-	return grown
+	return r, grown
 }
