@@ -97,8 +97,13 @@ func (w *seedWorld) failedToStart(m *seedNode, err error) {
 	m.db = nil
 	if m.rotten != nil && errors.Is(err, ErrDamaged) {
 		w.wire.note("   %v: %v", m, err)
+		if m.mending {
+			w.t.Fatalf("%v was repaired, and is damaged: %v", m, err)
+		}
+		m.mending = true
 		w.repair(m)
 		w.start(m)
+		m.mending = false
 		return
 	}
 	if !m.drive.hurt() || !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.ENOSPC) {

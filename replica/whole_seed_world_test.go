@@ -43,6 +43,7 @@ type seedNode struct {
 	backup   []byte
 	rotten   map[string]crdt.Vector // what it had when a bit of its disk was flipped, until it has it again
 	unnamed  bool                   // time does not tell what was repaired of it: namespaces are to be had anew
+	mending  bool                   // it starts after a repair
 	careless bool                   // what its disk is: seedDisk
 	armed    []diskFault            // what its disk meets from the next start on
 	room     diskRoom               // what its disk has

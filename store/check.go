@@ -44,6 +44,9 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.engine.DB.CheckLevels(nil); err != nil {
 		return levelError(err)
 	}
+	if err := s.checkTables(ctx); err != nil {
+		return err
+	}
 	err := s.checkOwners()
 	for _, name := range s.Namespaces() {
 		if e := s.checkNamespace(ctx, name); e != nil && !errors.Is(e, ErrNoNamespace) {

@@ -3,9 +3,12 @@ package store
 import (
 	"errors"
 	"runtime"
+	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 // A Drop that waits for a transaction does not keep others waiting, be it for
@@ -35,4 +38,41 @@ func TestADropThatWaitsHoldsNobodyUp(t *testing.T) {
 	if err := s.Drop("things"); !errors.Is(err, ErrNoNamespace) {
 		t.Errorf("dropped twice: %v", err)
 	}
+}
+
+// A Drop whose fsync fails may have dropped the namespace or not. Looked up
+// again, it reads as its vector says.
+func TestADropThatFailsLeavesNoRecordsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newSickDisk()
+		s, ns := openThings(t, "db", repairOptions(d, 1))
+		set(t, ns, 8, "k")
+		ok(t, s.Close())
+		s, err := Open("db", repairOptions(d, 1))
+		ok(t, err)
+		defer s.Close()
+		read := func() (ns *Namespace, events int) {
+			ns, err := s.Namespace("things")
+			ok(t, err)
+			pin, err := ns.Pin()
+			ok(t, err)
+			defer pin.Release()
+			rec, cached := pin.Cached(testKey("k"))
+			if !cached {
+				rec, _, err = pin.Get(testKey("k"))
+				ok(t, err)
+			}
+			return ns, len(rec)
+		}
+		for range 3 { // it is cached once it was read twice
+			if _, n := read(); n != 1 {
+				t.Fatal("the record is not there")
+			}
+		}
+		d.sicken(failing(syscall.EIO, ".log", errorfs.OpFileSync, errorfs.OpFileSyncData))
+		must(t, s.Drop("things"), ErrHalted, syscall.EIO)
+		if ns, n := read(); n != len(ns.Vector()) {
+			t.Errorf("it reads %d events, and its vector has %d entries", n, len(ns.Vector()))
+		}
+	})
 }

@@ -100,7 +100,7 @@ func (s *Store) loadNamespace(name string, number uint32) (*Namespace, error) {
 	ns.history.durable = ns.history.visible
 	ns.memos = s.memos.add()
 	ns.held = map[*view]struct{}{}
-	ns.cache.init(s.records, number)
+	ns.cache.init(s.records)
 	ns.arrive(&view{})
 	return ns, nil
 }

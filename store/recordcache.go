@@ -26,6 +26,7 @@ type recordCache struct {
 	limit int64
 	used  atomic.Int64
 	seed  maphash.Seed
+	users atomic.Uint32               // namespaces that were opened so far
 	pages []atomic.Pointer[cachePage] // a power of two of them; made when first used
 
 	evicting sync.Mutex
@@ -48,7 +49,7 @@ type cacheSet struct {
 // read.
 type cachedRecord struct {
 	hash   uint64
-	number uint32 // of the namespace
+	number uint32 // of the cachedRecords
 	size   int32
 	since  uint64
 	read   atomic.Bool // since the hand came by
@@ -178,7 +179,9 @@ func (s *cacheSet) pass() (grown int64) {
 	return grown
 }
 
-// cachedRecords are those of one namespace.
+// cachedRecords are those of one namespace, for as long as it is open: opened
+// again, as after a Drop that failed, it counts its commits anew, and what its
+// disk holds may be something else.
 //
 // A record that a reader at commit c has read counts from c on, and is put only
 // if no commit after c has written a key like it; each commit says what it
@@ -197,8 +200,8 @@ type cachedRecords struct {
 	taken  []takenRecord // by the own commit under way; under commits
 }
 
-func (c *cachedRecords) init(cache *recordCache, number uint32) {
-	c.cache, c.number = cache, number
+func (c *cachedRecords) init(cache *recordCache) {
+	c.cache, c.number = cache, cache.users.Add(1)
 }
 
 func (c *cachedRecords) hash(k crdt.Key) uint64 {

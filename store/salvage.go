@@ -146,19 +146,9 @@ func (e *scratchError) Unwrap() error { return e.error }
 // table reads a table: from its start up to a block that is bad, and then
 // from its end down to one.
 func (v *salvage) table(path string, number uint64) error {
-	f, err := v.fs.Open(path)
+	r, err := openTable(v.ctx, v.fs, path)
 	if err != nil {
 		return err
-	}
-	readable, err := sstable.NewSimpleReadable(f)
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	o := &pebble.Options{}
-	o.EnsureDefaults()
-	r, err := sstable.NewReader(v.ctx, readable, o.MakeReaderOptions())
-	if err != nil {
-		return errors.Join(err, readable.Close())
 	}
 	defer r.Close()
 	unread := v.drops(r)

@@ -26,6 +26,7 @@ var (
 // use.
 type Store struct {
 	options Options
+	data    string // Pebble's directory
 	engine  *engine
 	syncer  *syncer
 	stages  stages
@@ -72,7 +73,7 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 
 func newStore(dir string, o Options, e *engine) *Store {
 	s := &Store{
-		options: o, engine: e, memos: newMemoPool(o.MemoBytes), records: newRecordCache(o.RecordCacheBytes),
+		options: o, data: e.FS.PathJoin(dir, dataDir), engine: e, memos: newMemoPool(o.MemoBytes), records: newRecordCache(o.RecordCacheBytes),
 		open: map[string]*Namespace{}, backups: map[*pebble.Snapshot]struct{}{},
 	}
 	s.stages.dir = e.FS.PathJoin(dir, stageDir)
