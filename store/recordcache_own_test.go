@@ -150,7 +150,12 @@ func addOne(ns *store.Namespace, k crdt.Key) error {
 func TestAddsToHotNumbersBesideDeltasLoseNone(t *testing.T) {
 	const keys, adders, adds, deltas = 3, 3, 400, 60
 	f := &fleet{t: t}
-	ns, peer := f.openNamespace(0, vfs.NewMem()), f.openNamespace(1, vfs.NewMem())
+	open := func(n int) *store.Namespace {
+		o := f.options(n, vfs.NewMem())
+		o.Now, o.Random = nil, nil // those of the fleet are for one goroutine
+		return create(t, f.openWith(o))
+	}
+	ns, peer := open(0), open(1)
 	var all sync.WaitGroup
 	for range adders {
 		all.Go(func() {
