@@ -167,7 +167,11 @@ func TestRecordsThatBreakTheRulesAreRefused(t *testing.T) {
 		return b
 	}
 	table := []crdt.WriterID{sampleWriter(1), sampleWriter(2)}
+	of := func(w int) crdt.Entry {
+		return crdt.Entry{Key: good.Key, Record: crdt.Record{{Dot: crdt.Dot{Writer: table[w], Seq: 1}}}}
+	}
 	for name, b := range map[string][]byte{
+		"parts that do not ascend":  encode(table, of(1), of(0)),
 		"an event of no writer":     encode(table[:1], good),
 		"a record without events":   encode(table, crdt.Entry{Key: good.Key}),
 		"a key that is none":        encode(table, crdt.Entry{Key: "x", Record: good.Record}),

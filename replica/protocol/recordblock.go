@@ -3,7 +3,6 @@ package protocol
 import (
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -253,18 +252,17 @@ func (d *blockDecoder) take(r *crdt.Reader, e crdt.Entry) (done crdt.Entry, ok b
 		done, d.held, d.bytes = d.held, e, size
 		return done, len(done.Record) > 0
 	}
+	if last := d.held.Record[len(d.held.Record)-1]; e.Record[0].Dot.Compare(last.Dot) <= 0 {
+		// To sort what came in any order would take the square of it.
+		r.Fail(fmt.Sprintf("more of a record, from event %s:%d on, behind event %s:%d",
+			e.Record[0].Writer, e.Record[0].Seq, last.Writer, last.Seq))
+		return done, false
+	}
 	d.bytes += size
 	rec := append(d.held.Record, e.Record...)
 	if len(rec) > crdt.MaxSiblings || d.bytes > MaxRecordBytes {
 		r.Fail(fmt.Sprintf("record of %d events and %d bytes", len(rec), d.bytes))
 		return done, false
-	}
-	byDot := func(a, b crdt.Event) int { return a.Dot.Compare(b.Dot) }
-	slices.SortFunc(rec, byDot)
-	for i := 1; i < len(rec); i++ {
-		if rec[i].Dot == rec[i-1].Dot {
-			r.Fail(fmt.Sprintf("two events with dot %s:%d in one record", rec[i].Writer, rec[i].Seq))
-		}
 	}
 	d.held.Record = rec
 	return done, false
