@@ -82,13 +82,18 @@ func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
-// Preallocate implements vfs.File. Pebble ignores its error: a write that
-// finds no room says so itself.
+// Preallocate implements vfs.File. A WAL is grown by it: what is behind its
+// last record are zeros then, as old records are in one that Pebble reuses, and
+// it reads both as the end. Pebble ignores the error: a write that finds no room
+// says so itself.
 func (f *guardedFile) Preallocate(offset, length int64) error {
 	if f.guard.faults.frozen.Load() {
 		return nil
 	}
-	return f.File.Preallocate(offset, length)
+	if logNumber(f.guard.PathBase(f.name)) > 0 && extend(f.Fd(), offset, length) == nil {
+		return nil
+	}
+	return f.File.Preallocate(offset, length) // of a filesystem that cannot
 }
 
 // Close implements vfs.File. The file is closed even when frozen.

@@ -15,6 +15,10 @@ import (
 // blockBytes is what a disk writes whole: a page of most filesystems.
 const blockBytes = 4096
 
+// grownBytes of zeros are behind what was written to a log, some of the time: it
+// is grown before it is written. They are more than a block of a WAL.
+const grownBytes = 40 << 10
+
 // Cut returns what a power cut would leave now, on a disk of its own: a
 // percentage of what was not fsynced, by names of directories and by blocks of
 // files, chosen by the seed.
@@ -112,6 +116,9 @@ func (m *mixer) file(path string, synced []byte) {
 			}
 			copy(b[at:end], most[at:end])
 		}
+	}
+	if strings.HasSuffix(path, ".log") && m.take(path, -2) {
+		b = append(b, make([]byte, grownBytes)...)
 	}
 	m.write(path, b)
 }
