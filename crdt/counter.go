@@ -79,7 +79,11 @@ func (c Counter) Add(tx Tx, delta int64) error {
 		return c.fail(errCounterExpiry)
 	}
 	w := tx.Writer()
-	rec, err := c.get(tx, slotKey(w))
+	k, err := c.slot(w)
+	if err != nil {
+		return c.fail(err)
+	}
+	rec, err := c.getKey(tx, k)
 	if err != nil {
 		return err
 	}
@@ -100,7 +104,13 @@ func (c Counter) Add(tx Tx, delta int64) error {
 			return c.fail(err)
 		}
 	}
-	return c.put(tx, slotKey(w), appendSlot(lend(tx), slot))
+	return c.fail(tx.Put(k, appendSlot(lend(tx), slot)))
+}
+
+// slot returns the key of the slot of w.
+func (c Counter) slot(w WriterID) (Key, error) {
+	var sub [slotSubBytes]byte
+	return c.at(string(append(append(sub[:0], slotSub...), w[:]...)))
 }
 
 // Reset takes away all amounts that the transaction can see, and reports

@@ -69,6 +69,11 @@ func (h handle) get(v View, sub string) (Record, error) {
 	if err != nil {
 		return nil, h.fail(err)
 	}
+	return h.getKey(v, k)
+}
+
+// getKey is get of a key that at returned.
+func (h handle) getKey(v View, k Key) (Record, error) {
 	rec, err := v.Get(k)
 	return rec.Visible(), h.fail(err)
 }

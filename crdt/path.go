@@ -204,24 +204,25 @@ func (k Key) Split() (p Path, t Type, sub string, err error) {
 // there is none.
 func (k Key) Validate() error {
 	if len(k) <= MaxKeyBytes {
-		parts, empty := 0, true
-		for i := 0; i+1 < len(k); i++ {
-			if k[i] != 0 {
-				empty = false
-				continue
+		parts, empty, rest := 0, true, k
+		for {
+			zero := strings.IndexByte(string(rest), 0)
+			if zero < 0 || zero+1 == len(rest) {
+				break
 			}
-			i++
-			switch {
-			case k[i] == 0xff:
+			empty = empty && zero == 0
+			switch next := rest[zero+1]; {
+			case next == 0xff:
 				empty = false
-			case k[i] > 0x01 || empty || parts == MaxPathParts-1 && k[i] == 0x01:
+			case next > 0x01 || empty || parts == MaxPathParts-1 && next == 0x01:
 				_, _, _, err := k.Split()
 				return err
-			case k[i] == 0x00 && i+1 < len(k):
+			case next == 0x00 && zero+2 < len(rest):
 				return nil
 			default:
 				parts, empty = parts+1, true
 			}
+			rest = rest[zero+2:]
 		}
 	}
 	_, _, _, err := k.Split()

@@ -60,10 +60,12 @@ func appendUnless(out Record, e *Event, seen Context) Record {
 
 // Visible returns the events that are values, in order.
 func (rec Record) Visible() Record {
-	if !slices.ContainsFunc(rec, isRemoval) {
-		return rec
+	for i := range rec {
+		if rec[i].Removed {
+			return slices.DeleteFunc(slices.Clone(rec), isRemoval)
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(rec), isRemoval)
+	return rec
 }
 
 func isRemoval(e Event) bool { return e.Removed }

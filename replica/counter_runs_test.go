@@ -37,8 +37,8 @@ func addInRuns(t testing.TB, fs vfs.FS, o Options, n int) {
 		}
 		err = ns.UpdateWith(t.Context(), UpdateOptions{Buffered: true}, func(tx *Tx) error {
 			err := runs.Add(tx, 1)
-			if tx.work.writes.bytes >= 4096 {
-				t.Errorf("the add of run %d writes %d bytes", run, tx.work.writes.bytes)
+			if tx.work.Load().writes.bytes >= 4096 {
+				t.Errorf("the add of run %d writes %d bytes", run, tx.work.Load().writes.bytes)
 			}
 			return err
 		})

@@ -43,6 +43,7 @@ type DB struct {
 	namespaces map[*store.Namespace]*Namespace
 	names      map[string]*Namespace // the same, by name
 	views      map[*View]struct{}    // those that hold a snapshot
+	watching   atomic.Int64          // watchers of all namespaces
 
 	notices     notices
 	losses      losses
@@ -317,6 +318,9 @@ func (d *DB) tracked() []*View {
 
 // visible is called by the store when a transaction has become visible.
 func (d *DB) visible(s *store.Namespace) {
+	if d.watching.Load() == 0 { // who begins to watch now finds it
+		return
+	}
 	d.mu.RLock()
 	n := d.namespaces[s]
 	d.mu.RUnlock()

@@ -77,18 +77,19 @@ func (n *Namespace) UpdateWith(ctx context.Context, o UpdateOptions, fn func(*Tx
 // attempt runs fn beside others. It is not done if what fn read was written
 // meanwhile.
 func (n *Namespace) attempt(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (done bool, err error) {
-	tx := n.begin()
-	defer tx.close()
-	w, err := tx.run(ctx, o, fn)
-	if w == nil {
+	w := n.db.works.take()
+	tx := n.begin(w)
+	defer tx.end(w)
+	commit, err := tx.run(ctx, o, fn)
+	if commit == nil {
 		return true, err
 	}
-	tx.end() // a snapshot holds disk space, and the fsync takes its time
+	w.unpin() // a snapshot holds disk space, and the fsync takes its time
 	if err := n.db.gate.enter(); err != nil {
 		return true, n.failed("commit", err)
 	}
 	defer n.db.gate.leave()
-	_, err = n.store.Commit(w)
+	_, err = n.store.Commit(commit)
 	if errors.Is(err, store.ErrConflict) {
 		return false, nil
 	}
@@ -101,11 +102,13 @@ func (n *Namespace) updateAlone(ctx context.Context, o UpdateOptions, fn func(*T
 		return n.failed("commit", err)
 	}
 	defer n.db.gate.leave()
-	tx := n.begin()
-	defer tx.close()
+	w := n.db.works.take()
+	tx := n.begin(w)
+	defer tx.end(w)
 	_, err := n.store.CommitExclusive(func(snap *store.Snapshot) (*store.Write, error) {
-		tx.view = &View{ns: n, pin: snap.Pin(), snap: snap, moment: n.db.now()}
-		defer tx.end()
+		w.pin, w.pinned = snap.Pin(), true
+		w.view = &View{ns: n, pin: w.pin, snap: snap, moment: tx.now()}
+		defer w.unpin()
 		return tx.run(ctx, o, fn)
 	})
 	return err

@@ -41,7 +41,7 @@ func (o *overlay) lend() []byte { return o.spare[len(o.spare):] }
 // reset makes it empty. It keeps memory for as much as most transactions write.
 func (o *overlay) reset() {
 	clear(o.ops)
-	*o = overlay{ops: o.ops[:0], order: o.order[:0], spare: o.spare[:0]}
+	o.ops, o.at, o.order, o.bytes, o.spare = o.ops[:0], nil, o.order[:0], 0, o.spare[:0]
 	if cap(o.ops) > maxSpareOps {
 		o.ops = nil
 	}
@@ -91,8 +91,12 @@ func (o *overlay) find(k crdt.Key) (i int, ok bool) {
 		i, ok = o.at[k]
 		return i, ok
 	}
-	i = slices.IndexFunc(o.ops, func(op store.Op) bool { return op.Key == k })
-	return i, i >= 0
+	for i := range o.ops {
+		if o.ops[i].Key == k {
+			return i, true
+		}
+	}
+	return -1, false
 }
 
 // get returns the op on k.

@@ -21,15 +21,10 @@ import (
 // time 0: it has none before the commit. Not safe for concurrent use.
 type Tx struct {
 	ns     *Namespace
-	moment int64         // of view, or of the first Expiring; 0 before
-	view   *View         // nil until the first read: a blind write needs none
-	work   *work         // nil once the transaction is over
-	writer crdt.WriterID // zero until asked for
-	// refused is the first write or read that failed. A transaction that
-	// lacks a part of itself does not commit, even where the closure
-	// overlooks the error.
-	refused error
-	ended   atomic.Bool
+	moment int64 // what has expired by then is hidden; 0 until somebody asks
+	// work is all else. Others use it again, and a closure may keep its Tx: so
+	// a Tx is never used again, and has none once it has ended.
+	work atomic.Pointer[work]
 }
 
 var (
@@ -38,18 +33,26 @@ var (
 	_ crdt.Lender = (*Tx)(nil)
 )
 
-// begin returns a transaction, whose caller ends it by close.
-func (n *Namespace) begin() *Tx { return &Tx{ns: n, work: n.db.works.take()} }
+// begin returns a transaction that works with w.
+func (n *Namespace) begin(w *work) *Tx {
+	tx := &Tx{ns: n}
+	tx.work.Store(w)
+	return tx
+}
 
 // Node returns the node that this database is of.
 func (tx *Tx) Node() crdt.NodeID { return tx.ns.db.node }
 
 // Writer returns the writer of this transaction's events.
 func (tx *Tx) Writer() crdt.WriterID {
-	if tx.writer == (crdt.WriterID{}) {
-		tx.writer = tx.ns.store.Writer()
+	w := tx.work.Load()
+	if w == nil {
+		return tx.ns.store.Writer()
 	}
-	return tx.writer
+	if w.writer == (crdt.WriterID{}) {
+		w.writer = tx.ns.store.Writer()
+	}
+	return w.writer
 }
 
 // NodeOf returns the node that a writer is a run of.
@@ -105,15 +108,23 @@ func (tx *Tx) Expiring(ttl time.Duration) crdt.Tx {
 // expired by then it does not read.
 func (tx *Tx) Time() time.Time { return time.UnixMilli(tx.now()) }
 
-// now returns the moment of the transaction.
+// now returns the moment of the transaction: when it is first asked for, which
+// most never do. Nothing that it has read before then hangs on it.
 func (tx *Tx) now() int64 {
-	switch {
-	case tx.view != nil:
-		return tx.view.moment
-	case tx.moment == 0:
+	if tx.moment == 0 {
 		tx.moment = tx.ns.db.now()
 	}
 	return tx.moment
+}
+
+// at returns rec as it reads at the moment of the transaction.
+func (tx *Tx) at(rec crdt.Record) crdt.Record {
+	for i := range rec {
+		if rec[i].Expires != 0 {
+			return rec.At(tx.now())
+		}
+	}
+	return rec
 }
 
 // Remove supersedes what is at k by a removal. Errors are those of Put.
@@ -122,12 +133,13 @@ func (tx *Tx) Remove(k crdt.Key) error {
 }
 
 func (tx *Tx) write(op store.Op) error {
-	if tx.ended.Load() {
+	w := tx.work.Load()
+	if w == nil {
 		return tx.ns.failed("write", ErrTxEnded)
 	}
 	err := op.Key.Validate()
 	if err == nil {
-		err = tx.work.writes.put(op)
+		err = w.writes.put(op)
 	}
 	if err != nil {
 		return tx.refuse(err)
@@ -137,44 +149,43 @@ func (tx *Tx) write(op store.Op) error {
 
 // refuse keeps the transaction from committing.
 func (tx *Tx) refuse(err error) error {
-	err = fmt.Errorf("transaction in namespace %q: %w", tx.ns.Name(), err)
-	if tx.refused == nil {
-		tx.refused = err
-	}
-	return err
+	return tx.check(fmt.Errorf("transaction in namespace %q: %w", tx.ns.Name(), err))
 }
 
 // Get returns the record at k, removals included, or nil.
 func (tx *Tx) Get(k crdt.Key) (crdt.Record, error) {
-	if !tx.ended.Load() {
-		if op, ok := tx.work.writes.get(k); ok {
+	w := tx.work.Load()
+	if w != nil {
+		if op, ok := w.writes.get(k); ok {
 			return tx.record(op), nil
 		}
 	}
-	v, err := tx.open()
-	if err != nil {
+	if err := tx.pin(w); err != nil {
 		return nil, err
 	}
-	tx.work.reads.key(k)
-	rec, err := v.Get(k)
+	w.reads.key(k)
+	if rec, ok := w.pin.Cached(k); ok && !w.view.ended() {
+		return tx.at(rec), nil
+	}
+	rec, err := tx.open(w).read(k)
 	return rec, tx.check(err)
 }
 
 // Last returns the record with the greatest key in s.
 func (tx *Tx) Last(s crdt.Span) (crdt.Entry, bool, error) {
-	v, err := tx.open()
-	if err != nil {
+	w := tx.work.Load()
+	if err := tx.pin(w); err != nil {
 		return crdt.Entry{}, false, err
 	}
-	own, written := tx.work.writes.last(s)
+	own, written := w.writes.last(s)
 	if written { // only what is behind it would be greater
 		s.From = after(own.Key)
 	}
-	e, ok, err := v.Last(s)
+	e, ok, err := tx.open(w).Last(s)
 	if ok {
 		s.From = e.Key // what comes before it was of no account
 	}
-	tx.work.reads.span(s)
+	w.reads.span(s)
 	if ok || !written || err != nil {
 		return e, ok, tx.check(err)
 	}
@@ -186,18 +197,18 @@ func (tx *Tx) Last(s crdt.Span) (crdt.Entry, bool, error) {
 // counts as read. It stops after the first error.
 func (tx *Tx) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
 	return func(yield func(crdt.Entry, error) bool) {
-		v, err := tx.open()
-		if err != nil {
+		w := tx.work.Load()
+		if err := tx.pin(w); err != nil {
 			yield(crdt.Entry{}, err)
 			return
 		}
 		read := s
 		defer func() {
-			if !tx.ended.Load() { // else the loop has outlived it
-				tx.work.reads.span(read)
+			if tx.work.Load() != nil { // else the loop has outlived it
+				w.reads.span(read)
 			}
 		}()
-		for e, err := range merge(v.Scan(s), tx.work.writes.in(s), tx.record) {
+		for e, err := range merge(tx.open(w).Scan(s), w.writes.in(s), tx.record) {
 			if !yield(e, tx.check(err)) {
 				if err == nil {
 					read.To = after(e.Key)
@@ -211,15 +222,15 @@ func (tx *Tx) Scan(s crdt.Span) iter.Seq2[crdt.Entry, error] {
 // Recall is View.Recall; what the transaction wrote has changed. It counts as a
 // read of s.
 func (tx *Tx) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
-	v, err := tx.open()
-	if err != nil {
+	w := tx.work.Load()
+	if tx.pin(w) != nil {
 		return nil, nil
 	}
-	if fold, changed = v.Recall(s); fold == nil {
+	if fold, changed = tx.open(w).Recall(s); fold == nil {
 		return nil, nil
 	}
-	tx.work.reads.span(s)
-	for _, op := range tx.work.writes.in(s) {
+	w.reads.span(s)
+	for _, op := range w.writes.in(s) {
 		changed = append(changed, op.Key)
 	}
 	return fold, changed
@@ -228,23 +239,26 @@ func (tx *Tx) Recall(s crdt.Span) (fold any, changed []crdt.Key) {
 // Remember is View.Remember, unless the transaction has written in s: that may
 // come to nothing.
 func (tx *Tx) Remember(s crdt.Span, fold any, bytes int) {
-	if tx.view == nil || tx.ended.Load() {
+	w := tx.work.Load()
+	if w == nil || w.view == nil {
 		return
 	}
-	if _, written := tx.work.writes.last(s); !written {
-		tx.view.Remember(s, fold, bytes)
+	if _, written := w.writes.last(s); !written {
+		w.view.Remember(s, fold, bytes)
 	}
 }
 
 // Lend returns memory to build the next value that is put in.
 func (tx *Tx) Lend() []byte {
-	if tx.ended.Load() {
+	w := tx.work.Load()
+	if w == nil {
 		return nil
 	}
-	return tx.work.writes.lend()
+	return w.writes.lend()
 }
 
-// run runs fn, and returns what there is to commit, which may be nothing.
+// run runs fn, and returns what there is to commit, which may be nothing. The
+// transaction has ended then; what it read is the caller's to let go of.
 func (tx *Tx) run(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (*store.Write, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -252,73 +266,71 @@ func (tx *Tx) run(ctx context.Context, o UpdateOptions, fn func(*Tx) error) (*st
 	if err := fn(tx); err != nil {
 		return nil, err
 	}
-	tx.ended.Store(true)
-	if tx.refused != nil {
-		return nil, tx.refused
+	w := tx.work.Swap(nil)
+	if w.refused != nil {
+		return nil, w.refused
 	}
-	w := tx.work
 	if len(w.writes.ops) == 0 {
 		return nil, nil
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	w.commit = store.Write{Ops: w.writes.ops, Buffered: o.Buffered, Writer: tx.writer}
-	if tx.view != nil {
-		w.commit.Reads, w.commit.Snapshot = &w.reads.set, tx.view.pin.Number()
+	w.commit.Ops, w.commit.Buffered, w.commit.Writer = w.writes.ops, o.Buffered, w.writer
+	if w.pinned {
+		w.commit.Reads, w.commit.Snapshot = &w.reads.set, w.pin.Number()
 	}
 	return &w.commit, nil
 }
 
-// open returns the view that the transaction reads, from its first read on.
-func (tx *Tx) open() (*View, error) {
-	if tx.ended.Load() {
-		return nil, tx.ns.failed("read", ErrTxEnded)
+// pin sees to it that there is something to read, of one moment from the first
+// read on: a blind write needs nothing. w is the transaction's work.
+func (tx *Tx) pin(w *work) error {
+	if w == nil {
+		return tx.ns.failed("read", ErrTxEnded)
 	}
-	if tx.view == nil {
-		v, err := tx.ns.view()
-		if err != nil {
-			return nil, tx.check(err)
-		}
-		if tx.moment != 0 {
-			v.moment = tx.moment
-		}
-		tx.view = v
+	if w.pinned {
+		return nil
 	}
-	return tx.view, nil
+	pin, err := tx.ns.pin()
+	if err != nil {
+		return tx.check(err)
+	}
+	w.pin, w.pinned = pin, true
+	return nil
 }
 
-// check keeps a transaction that could not read from committing.
+// open returns a view of what is pinned, for all that is not in memory.
+func (tx *Tx) open(w *work) *View {
+	if w.view == nil {
+		w.view = &View{ns: tx.ns, pin: w.pin, moment: tx.now()}
+	}
+	return w.view
+}
+
+// check keeps a transaction that could not read or write from committing.
 func (tx *Tx) check(err error) error {
-	if err != nil && tx.refused == nil {
-		tx.refused = err
+	if w := tx.work.Load(); w != nil && w.refused == nil {
+		w.refused = err
 	}
 	return err
 }
 
 // record is what an own write reads as: the only event of its key.
 func (tx *Tx) record(op store.Op) crdt.Record {
-	return crdt.Record{{
+	return tx.at(crdt.Record{{
 		Dot:     crdt.Dot{Writer: tx.Writer()},
 		Removed: op.Removed,
 		Value:   op.Value,
 		Expires: op.Expires,
-	}}.At(tx.now())
+	}})
 }
 
-// end lets go of what the transaction reads.
-func (tx *Tx) end() {
-	tx.ended.Store(true)
-	if tx.view != nil {
-		tx.view.end(ErrTxEnded)
-	}
-}
-
-// close is end, once what run returned is committed or is nothing.
-func (tx *Tx) close() {
-	tx.end()
-	tx.ns.db.works.give(tx.work)
-	tx.work = nil
+// end ends the transaction, once what run returned is committed or is nothing,
+// and leaves w to later ones.
+func (tx *Tx) end(w *work) {
+	tx.work.Store(nil)
+	tx.ns.db.works.give(w)
 }
 
 // describe names a key in an error: its path and type.

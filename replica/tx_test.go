@@ -92,6 +92,39 @@ func TestATransactionEndsWithItsClosure(t *testing.T) {
 	}
 }
 
+// What a transaction works with is used again; a closure that kept its Tx is
+// none of the next one's.
+func TestATransactionThatHasEndedIsNoneOfTheNext(t *testing.T) {
+	ns := openNamespace(t)
+	put(t, ns, "a", "a")
+	var kept []*Tx
+	for range 3 {
+		err := ns.Update(t.Context(), func(tx *Tx) error {
+			_, err := tx.Get(keyAt("a"))
+			for _, old := range kept {
+				wantIs(t, old.Put(keyAt("b"), []byte("stale")), ErrTxEnded)
+				wantIs(t, old.Put(keyAt("b"), make([]byte, crdt.MaxValueBytes+1)), crdt.ErrValue)
+				_, failed := old.Get(keyAt("a"))
+				wantIs(t, failed, ErrTxEnded)
+				old.Remember(crdt.AllKeys, "stale", 1)
+				if fold, _ := old.Recall(crdt.AllKeys); fold != nil || old.Lend() != nil {
+					t.Error("it has memory that is another's")
+				}
+				if old.Writer() != tx.Writer() || old.Node() != tx.Node() || old.Time().After(tx.Time()) {
+					t.Error("it does not know any more whose it was")
+				}
+			}
+			kept = append(kept, tx)
+			return errors.Join(err, tx.Put(keyAt("c"), []byte("own")))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRead(t, ns, "own", "c")
+	wantRead(t, ns, "", "b")
+}
+
 func TestCancellationBeforeTheCommitUndoesIt(t *testing.T) {
 	ns := openNamespace(t)
 	why := errors.New("no more")

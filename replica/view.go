@@ -51,16 +51,21 @@ func (n *Namespace) View(ctx context.Context, fn func(*View) error) error {
 
 // view opens a view, which its caller ends.
 func (n *Namespace) view() (*View, error) {
-	select {
-	case <-n.gone: // Drop waits for nobody who came after it
-		return nil, n.failed("read", ErrNoNamespace)
-	default:
-	}
-	pin, err := n.store.Pin()
+	pin, err := n.pin()
 	if err != nil {
 		return nil, err
 	}
 	return &View{ns: n, pin: pin, moment: n.db.now()}, nil
+}
+
+// pin returns a pin of what is visible, which its caller releases.
+func (n *Namespace) pin() (store.Pin, error) {
+	select {
+	case <-n.gone: // Drop waits for nobody who came after it
+		return store.Pin{}, n.failed("read", ErrNoNamespace)
+	default:
+	}
+	return n.store.Pin()
 }
 
 // snapshot opens a view that has a snapshot.
@@ -113,6 +118,9 @@ func (v *View) end(why error) {
 	}
 	v.pin.Release()
 }
+
+// ended reports whether v, which may be nil, has ended.
+func (v *View) ended() bool { return v != nil && v.over.Load() }
 
 // enter begins a call; v.gate.leave ends it.
 func (v *View) enter() error {

@@ -140,6 +140,7 @@ func (n *Namespace) newWatcher(o WatchOptions) (*watcher, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.watchers[w] = struct{}{}
+	n.db.watching.Add(1)
 	return w, nil
 }
 
@@ -147,6 +148,7 @@ func (w *watcher) stop() {
 	w.ns.mu.Lock()
 	defer w.ns.mu.Unlock()
 	delete(w.ns.watchers, w)
+	w.ns.db.watching.Add(-1)
 }
 
 // wake tells the watchers that there is something to see. It never blocks.

@@ -56,6 +56,14 @@ func TestATransactionConflictsWithWhatWasWrittenSinceItRead(t *testing.T) {
 		{"none of many keys", func(r *store.ReadSet) { readMany(r) }, numbered(100), false},
 		{"many keys of before", func(r *store.ReadSet) { readMany(r); r.Reset() }, numbered(99), false},
 		{"a key after many", func(r *store.ReadSet) { readMany(r); r.Reset(); r.Key(key("a")) }, key("a"), true},
+		{"covered, between what was read", func(r *store.ReadSet) { readMany(r); r.Cover(crdt.Span{From: key("z"), To: key("zz")}) }, key("u"), true},
+		{"covered, the last", func(r *store.ReadSet) {
+			r.Cover(crdt.Span{From: key("a"), To: key("b")})
+			readMany(r)
+			r.Cover(subtree)
+		}, numbered(99), true},
+		{"covered, behind a span without end", func(r *store.ReadSet) { r.Span(crdt.Span{From: key("y")}); r.Cover(subtree) }, key("z"), true},
+		{"outside what is covered", func(r *store.ReadSet) { r.Key(key("b")); r.Cover(subtree) }, key("a"), false},
 		{"in the span", func(r *store.ReadSet) { r.Span(subtree) }, key("dir", "x"), true},
 		{"outside the span", func(r *store.ReadSet) { r.Span(subtree) }, key("other"), false},
 		{"in a second span", func(r *store.ReadSet) {

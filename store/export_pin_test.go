@@ -25,7 +25,7 @@ func (p Pin) GetOvertaken(k crdt.Key, overtake func()) (crdt.Record, bool, error
 func (ns *Namespace) FindsOnceVisible(k crdt.Key) (found bool) {
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
-	_ = ns.tell(writes{keys: []crdt.Key{k}}, func() error {
+	_ = ns.tell(&writes{keys: []crdt.Key{k}}, func() error {
 		_, found = ns.cache.get(k, ns.history.visible.commit+1)
 		return context.Canceled
 	})
@@ -52,5 +52,5 @@ func (ns *Namespace) CommitGroup(t testing.TB, txs ...[]Op) {
 func (ns *Namespace) FailCommit(w *Write) {
 	ns.commits.Lock()
 	defer ns.commits.Unlock()
-	_ = ns.tell(writes{own: []*Write{w}}, func() error { return context.Canceled })
+	_ = ns.tell(&writes{own: []*Write{w}}, func() error { return context.Canceled })
 }

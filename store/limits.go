@@ -131,6 +131,10 @@ const (
 	// not copied once more; a hot transaction writes few.
 	cacheIdle     = 4
 	cacheRenewals = 1 << 6
+	// smallValue is the greatest value that a renewed record has in one piece
+	// of memory with itself, where there would be a gap: a counter's slot has
+	// 13 bytes after a million adds.
+	smallValue = 24
 
 	// arenaBytes is the size of the chunks that scanned records are copied
 	// to. A caller that keeps one record keeps its chunk.

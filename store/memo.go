@@ -53,7 +53,7 @@ func (m *memo) bytes() int64 {
 
 // wrote takes note of what a commit writes, which is not visible yet and may
 // never be: then the next one has its number.
-func (ms *memos) wrote(commit uint64, w writes) {
+func (ms *memos) wrote(commit uint64, w *writes) {
 	if w.none() {
 		return
 	}

@@ -53,7 +53,7 @@ func (w *writes) all(yield func(crdt.Key) bool) {
 // move together. The caller holds commits, and what it built is valid for the
 // present position.
 func (ns *Namespace) publish(durable bool, b *pebble.Batch, w writes, move func(*history)) error {
-	return ns.tell(w, func() error {
+	return ns.tell(&w, func() error {
 		ns.state.Lock()
 		defer ns.state.Unlock()
 		if err := ns.use(); err != nil {
@@ -81,7 +81,7 @@ func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 		return err
 	}
 	defer before.Close()
-	return ns.tell(writes{any: true}, func() error {
+	return ns.tell(&writes{any: true}, func() error {
 		ns.state.Lock()
 		err = ns.use()
 		ns.state.Unlock()
@@ -108,7 +108,7 @@ func (ns *Namespace) publishTables(paths []string, move func(*history)) error {
 // that then fails costs them little. Transactions do after: one that fails is
 // not theirs to conflict with; and so does the cache of what is there instead.
 // The caller holds commits.
-func (ns *Namespace) tell(w writes, show func() error) error {
+func (ns *Namespace) tell(w *writes, show func() error) error {
 	ns.cache.wrote(ns.history.visible.commit+1, w)
 	ns.memos.wrote(ns.history.visible.commit+1, w)
 	if err := show(); err != nil {
@@ -120,6 +120,6 @@ func (ns *Namespace) tell(w writes, show func() error) error {
 		ns.cache.renewed(ns.history.visible.commit, first, w.own)
 	}
 	ns.recent.wrote(ns.history.visible.commit, w)
-	ns.newest.wrote(ns.own, ns.history.visible.own.Seq, &w)
+	ns.newest.wrote(ns.own, ns.history.visible.own.Seq, w)
 	return nil
 }

@@ -36,7 +36,7 @@ func (r *recent) add(commit uint64, k crdt.Key) {
 }
 
 // wrote remembers what a commit wrote, which is visible.
-func (r *recent) wrote(commit uint64, w writes) {
+func (r *recent) wrote(commit uint64, w *writes) {
 	if w.any {
 		*r = recent{ring: r.ring[:0], forgot: commit}
 	}
@@ -85,6 +85,29 @@ func (r *ReadSet) Span(s crdt.Span) {
 	if n := len(r.spans); n > 0 && r.spans[n-1] == s {
 		return
 	}
+	r.spans = append(r.spans, s)
+}
+
+// Cover makes it one span, around all that is in it and s.
+func (r *ReadSet) Cover(s crdt.Span) {
+	widen := func(from, to crdt.Key) {
+		s.From = min(s.From, from)
+		if s.To == "" || to == "" {
+			s.To = ""
+		} else {
+			s.To = max(s.To, to)
+		}
+	}
+	for _, k := range r.few {
+		widen(k, k+"\x00")
+	}
+	for k := range r.keys {
+		widen(k, k+"\x00")
+	}
+	for _, in := range r.spans {
+		widen(in.From, in.To)
+	}
+	r.Reset()
 	r.spans = append(r.spans, s)
 }
 

@@ -285,7 +285,7 @@ func (c *cachedRecords) enter(r *cachedRecord) (grown int64) {
 
 // wrote takes out what a commit writes, which is not visible yet and may never
 // be: then the next one has its number. The caller holds commits.
-func (c *cachedRecords) wrote(commit uint64, w writes) {
+func (c *cachedRecords) wrote(commit uint64, w *writes) {
 	if w.any {
 		c.floor.Store(commit)
 		return

@@ -9,6 +9,13 @@ type takenRecord struct {
 	tx  int // which of the commit's transactions
 }
 
+// smallRecord is a cached record with its value, if that is small, in one piece
+// of memory.
+type smallRecord struct {
+	cachedRecord
+	value [smallValue]byte
+}
+
 // wroteOwn takes out what own transactions write. What of it is read between
 // writes, renewed puts in again: who adds to a hot counter finds it in memory.
 func (c *cachedRecords) wroteOwn(commit uint64, txs []*Write) {
@@ -21,7 +28,9 @@ func (c *cachedRecords) wroteOwn(commit uint64, txs []*Write) {
 			old := c.take(commit, hash, op.Key)
 			switch {
 			case old == nil:
-				c.supersede(hash, op, tx)
+				if tx > 0 { // a transaction writes a key once
+					c.supersede(hash, op, tx)
+				}
 			case len(c.taken) < cacheRenewals && (old.read.Load() || old.idle < cacheIdle):
 				c.taken = append(c.taken, takenRecord{old, op, tx})
 			}
@@ -49,7 +58,15 @@ func (c *cachedRecords) renewed(commit uint64, first crdt.Dot, txs []*Write) {
 		if int64(size) > c.cache.limit/cacheShare {
 			continue
 		}
-		r := &cachedRecord{hash: t.old.hash, number: c.number, size: int32(size), since: commit, key: t.old.key}
+		var r *cachedRecord
+		var value []byte
+		if len(t.op.Value) <= smallValue { // as those of counters and flags are
+			both := new(smallRecord)
+			r, value = &both.cachedRecord, both.value[:0]
+		} else {
+			r, value = new(cachedRecord), make([]byte, 0, len(t.op.Value))
+		}
+		r.hash, r.number, r.size, r.since, r.key = t.old.hash, c.number, int32(size), commit, t.old.key
 		if !t.old.read.Load() {
 			r.idle = t.old.idle + 1
 		}
@@ -57,7 +74,7 @@ func (c *cachedRecords) renewed(commit uint64, first crdt.Dot, txs []*Write) {
 		*e = crdt.Event{Dot: first, Time: txs[t.tx].time, Removed: t.op.Removed, Expires: t.op.Expires}
 		e.Seq += uint64(t.tx)
 		if !e.Removed {
-			e.Value = append([]byte{}, t.op.Value...)
+			e.Value = append(value, t.op.Value...)
 		}
 		r.rec = r.one[:]
 		c.keep(r)

@@ -57,7 +57,8 @@ func TestWhatIsReadBetweenOwnWritesStaysCached(t *testing.T) {
 	heat(t, ns, k, other)
 	for name, op := range map[string]store.Op{
 		"value": set(k, "b"), "empty value": set(k, ""), "no value": {Key: k},
-		"removal": {Key: k, Removed: true}, "expiring": {Key: k, Value: []byte("c"), Expires: 1 << 40},
+		"long value": set(k, string(make([]byte, 100))),
+		"removal":    {Key: k, Removed: true}, "expiring": {Key: k, Value: []byte("c"), Expires: 1 << 40},
 	} {
 		old, reads := pinOf(t, ns), ns.Reads()
 		was, _ := old.Cached(k)
@@ -93,11 +94,16 @@ func TestAGroupOfCommitsLeavesTheLastInTheCache(t *testing.T) {
 	k, other := numbered(1), numbered(2)
 	commit(t, ns, set(k, "a"), set(other, "a"))
 	heat(t, ns, k, other)
-	ns.CommitGroup(t, []store.Op{set(k, "b")}, []store.Op{set(other, "b")}, []store.Op{set(k, "c")})
-	for _, k := range []crdt.Key{k, other} {
-		rec, ok := pinOf(t, ns).Cached(k)
-		if want := onDisk(t, ns, k); !ok || !reflect.DeepEqual(rec, want) {
-			t.Errorf("cached (%v) is\n%+v\non disk is\n%+v", ok, rec, want)
+	for _, group := range [][][]store.Op{
+		{{set(k, "b")}, {set(other, "b")}, {set(k, "c")}},
+		{{set(k, "d")}, {set(k, "e")}, {set(other, "c")}},
+	} {
+		ns.CommitGroup(t, group...)
+		for _, k := range []crdt.Key{k, other} {
+			rec, ok := pinOf(t, ns).Cached(k)
+			if want := onDisk(t, ns, k); !ok || !reflect.DeepEqual(rec, want) {
+				t.Errorf("cached (%v) is\n%+v\non disk is\n%+v", ok, rec, want)
+			}
 		}
 	}
 }
