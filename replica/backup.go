@@ -4,10 +4,29 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/anabranch-db/anabranch/store"
 	"github.com/anabranch-db/anabranch/transport"
 )
+
+// notCopied are the node-local values that no copy of a database has: an invite
+// that was used since must not be good once more.
+var notCopied = []string{transport.InvitesKey}
+
+// Checkpoint makes dir, which must not be there (fs.ErrExist), a database that
+// holds all that this one holds now, while it goes on: every namespace at one
+// moment, with its history and with what is not durable yet. On the filesystem of
+// the database it links its tables, and takes a few milliseconds however much
+// there is, and no room until compactions replace what is shared; on another one
+// it copies them. To keep a state for long, or elsewhere, Backup is better.
+//
+// What is in it, and how it goes on, is as of Restore: it has no private key and
+// no invite, goes on as the device whose node.key is put into it, or as a new node,
+// and in either case as a branch. It is there whole or not at all; a crash leaves
+// at most a directory beside it with ".part-" in its name. It fails with the
+// filesystem's error, ErrClosed, or ErrHalted.
+func (d *DB) Checkpoint(dir string) error { return d.store.Savepoint(dir) }
 
 // Backup writes all that the database holds at one moment to w, while it goes
 // on: every namespace with its history, what it knows of its peers, and the
@@ -15,8 +34,7 @@ import (
 // of w, or ErrClosed, and what was written then is not a whole backup: Restore
 // will say so.
 func (d *DB) Backup(ctx context.Context, w io.Writer) error {
-	// An invite that was used since must not be good once more.
-	keep := func(localKey string) bool { return localKey != transport.InvitesKey }
+	keep := func(localKey string) bool { return !slices.Contains(notCopied, localKey) }
 	if err := d.store.Backup(ctx, w, keep); err != nil {
 		return fmt.Errorf("back up %s: %w", d.dir, err)
 	}

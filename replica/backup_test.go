@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -68,6 +69,47 @@ func TestABackupHasNoKeyAndNoInvite(t *testing.T) {
 	if v := edge.Visible().Normal(); len(v) != 1 {
 		t.Errorf("the node has %d branches", len(v))
 	}
+}
+
+// A checkpoint is what a backup is: without a key and an invite, and the device
+// again with its key.
+func TestACheckpointHasNoKeyAndNoInvite(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "noon")
+	if _, err := Init(dir); err != nil {
+		t.Fatal(err)
+	}
+	db := openAt(t, dir)
+	put(t, namespaceOf(t, db, "edge"), "a", "x")
+	if _, _, err := db.Invite(InviteOptions{Addresses: []string{"192.0.2.1:1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Checkpoint(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Checkpoint(to); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
+	}
+	put(t, namespaceOf(t, db, "edge"), "a", "later")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Checkpoint(to); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	for _, f := range []string{"node.key", "node.crt", "cluster.crt", "authority.key"} {
+		if _, err := os.Stat(filepath.Join(to, f)); err == nil {
+			t.Errorf("the checkpoint has %s", f)
+		}
+		copyFile(t, dir, to, f)
+	}
+	same := openAt(t, to)
+	if same.Node() != db.Node() {
+		t.Error("it is another node, in spite of its key")
+	}
+	if open, err := same.store.Local("transport/invites"); err != nil || open != nil {
+		t.Errorf("the checkpoint has an invite (%v)", err)
+	}
+	wantRead(t, namespaceOf(t, same, "edge"), "a", "x")
 }
 
 func TestABackupEndsWithItsContext(t *testing.T) {

@@ -95,6 +95,7 @@ func Open(dir string, options Options) (*DB, error) {
 		CacheBytes: options.CacheBytes, MemTableBytes: options.MemTableBytes, MemoBytes: options.MemoBytes,
 		RecordCacheBytes: options.RecordCacheBytes,
 		StageBytes:       profiles[options.Profile].stageBytes, OpenFiles: profiles[options.Profile].openFiles,
+		Forget:  notCopied,
 		Visible: d.visible, Durable: d.durable, Report: d.report,
 	})
 	if err != nil {

@@ -84,7 +84,9 @@ type engine struct {
 	ballast *ballast
 	backlog backlog
 	lock    io.Closer
+	aside   *aside
 	broken  bool // a restore broke off here
+	saved   bool // it is a checkpoint that was never open
 	reads   bool // and nothing else: it was opened to be examined
 
 	gate   sync.RWMutex // held shared while Pebble is called to write
@@ -202,7 +204,7 @@ func openLocked(dir string, o engineOptions) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.broken = state == stateRestoring
+	e.broken, e.saved = state == stateRestoring, state == stateSavepoint
 	e.faults.onDamage(func(found error) {
 		if err := markDamaged(o.FS, dir, found); err != nil {
 			e.faults.report(err)
@@ -256,7 +258,10 @@ func openPebble(dir, data string, o engineOptions, exists bool) (*engine, error)
 		return nil, err
 	}
 	g.witness, e.witness, e.FS = w, w, g
-	return e.openOn(data, e.pebbleOptions(o, mem, exists))
+	e.aside = &aside{FS: g, disk: o.FS, logs: w}
+	p := e.pebbleOptions(o, mem, exists)
+	p.FS = e.aside
+	return e.openOn(data, p)
 }
 
 // openOn opens Pebble on the guard.

@@ -45,7 +45,7 @@ func Examine(dir string, o Options, look func(*Store) error) error {
 // examinePebble opens Pebble for reading alone.
 func examinePebble(dir, data string, version int, state string, o engineOptions) (*engine, error) {
 	switch state {
-	case stateReady:
+	case stateReady, stateSavepoint:
 	case stateRestoring:
 		return nil, ErrRestoring
 	case stateCreating:

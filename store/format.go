@@ -23,7 +23,8 @@ import (
 //	                |         |       the space included
 //	                |         "creating" until the first Pebble of the
 //	                |         directory was made and closed, then "ready";
-//	                |         "restoring" while a backup is put into it
+//	                |         "restoring" while a backup is put into it;
+//	                |         "checkpoint" until a checkpoint is opened
 //	                decimal, no leading zero
 //
 // The file is replaced as a whole: written beside, fsynced, renamed, and the
@@ -35,6 +36,7 @@ const (
 	stateCreating  = "creating"
 	stateReady     = "ready"
 	stateRestoring = "restoring"
+	stateSavepoint = "checkpoint"
 
 	// maxFormatBytes bounds what is read of the file; a line of today's
 	// takes 40 bytes, and 256 leave room for longer states.
@@ -117,7 +119,7 @@ func readLayout(fsys vfs.FS, dir string) (version int, state string, err error) 
 			ErrNewerFormat, dir, version, formatCurrent)
 	}
 	switch state {
-	case stateCreating, stateReady, stateRestoring:
+	case stateCreating, stateReady, stateRestoring, stateSavepoint:
 		return version, state, nil
 	}
 	return 0, "", fmt.Errorf("%w: %s names the state %q", ErrDamaged, name, state)

@@ -22,6 +22,7 @@ func TestFormatFileOfEachReleaseIsRead(t *testing.T) {
 	}{
 		{formatFirst, stateReady, "testdata/FORMAT.1"}, {formatFirst, stateCreating, "testdata/FORMAT.1.creating"},
 		{formatWitness, stateReady, "testdata/FORMAT.2"}, {formatWitness, stateCreating, "testdata/FORMAT.2.creating"},
+		{formatWitness, stateSavepoint, "testdata/FORMAT.2.checkpoint"},
 	} {
 		golden, err := os.ReadFile(tc.golden)
 		ok(t, err)

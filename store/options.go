@@ -45,6 +45,9 @@ type Options struct {
 	// RecordCacheBytes bounds the memory for records that are read over and
 	// over; 0 is 4 MiB.
 	RecordCacheBytes int64
+	// Forget are node-local values that a copy must not have: they are removed
+	// when a Savepoint is opened for the first time.
+	Forget []string
 	// Visible is called after a commit or an apply became visible, and
 	// Durable after all that was visible at some moment became durable. They
 	// are called from any goroutine, also at the same time, and must not

@@ -64,7 +64,11 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(dir, o, e)
-	if err := errors.Join(s.loadCatalog(), s.stages.clean(e)); err != nil {
+	err = errors.Join(s.loadCatalog(), s.stages.clean(e))
+	if err == nil && e.saved && why == purposeServe {
+		err = s.forget(dir)
+	}
+	if err != nil {
 		return nil, closed(fmt.Errorf("open store %s: %w", dir, err), e.Close())
 	}
 	s.syncer = newSyncer(e, o.BufferedSync)

@@ -109,11 +109,14 @@ func decodeTestimony(slot []byte) (t testimony, err error) {
 // not promise yet that it is there.
 func createWitness(fsys vfs.FS, dir string) error {
 	name := fsys.PathJoin(dir, witnessFile)
-	b := append(testimony{}.encode(), testimony{generation: 1}.encode()...)
-	if err := writeDurably(fsys, name, b); err != nil {
+	if err := writeDurably(fsys, name, newWitness()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return syncDir(fsys, dir)
+}
+
+func newWitness() []byte {
+	return append(testimony{}.encode(), testimony{generation: 1}.encode()...)
 }
 
 // readWitness returns what the file says last. One slot that cannot be read

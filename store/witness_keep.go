@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"hash/crc32"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,19 @@ func (w *witness) checkLog(name string) error {
 		}
 	}
 	return nil
+}
+
+// durable returns how many bytes of a WAL are on disk: all, of one that this run
+// did not make.
+func (w *witness) durable(number uint64) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.logs {
+		if l.number == number {
+			return l.durable.Load()
+		}
+	}
+	return math.MaxUint64
 }
 
 // opened is called once Pebble has replayed.

@@ -14,7 +14,7 @@ import (
 )
 
 func backupHandlers() map[string]handler {
-	return map[string]handler{"backup": verb(runBackup)}
+	return map[string]handler{"backup": verb(runBackup), "checkpoint": verb(runCheckpoint)}
 }
 
 // backupRow is a piece of a backup.
@@ -50,6 +50,40 @@ node again (see 'restore'). It is not compressed.`,
 			return write(out)
 		},
 	}
+}
+
+type checkpointArgs struct {
+	To string `json:"to"` // absolute: the daemon works elsewhere
+}
+
+func checkpointCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "checkpoint TO",
+		Short: "Make a directory that holds all that this one holds now, in milliseconds",
+		Long: `Checkpoint makes the directory TO, which must not be there: a database of its own, with
+every namespace and its history as they are at one moment, while the daemon goes on.
+Where TO is on the same filesystem its tables are linked, so that it takes a few
+milliseconds and no room at first; what is overwritten later then takes room twice, until
+TO is removed. For long, or for another disk, use 'backup'.
+No private key is in it: with the node.key of this directory it goes on as this device,
+as one more branch of it, and with none it is a new node, for 'join' (see 'restore').`,
+		Example: "  anabranch checkpoint before-upgrade",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			to, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			return call(cmd.Context(), g, "checkpoint", checkpointArgs{to}, func(struct{}) error { return nil })
+		},
+	}
+}
+
+func runCheckpoint(_ context.Context, db *replica.DB, args checkpointArgs, _ emit) error {
+	if !filepath.IsAbs(args.To) {
+		return usagef("checkpoint: %q is not an absolute path", args.To)
+	}
+	return db.Checkpoint(args.To)
 }
 
 // replaceFile has a file written beside path, and put in its place once it is

@@ -15,7 +15,7 @@ func commands(g *globals) []*cobra.Command {
 		registerCommand(g), counterCommand(g), setCommand(g), flagCommand(g),
 		mapCommand(g), maxCommand(g), minCommand(g), logCommand(g),
 		scanCommand(g), watchCommand(g), exportCommand(g), importCommand(g),
-		backupCommand(g), restoreCommand(g), repairCommand(g), doctorCommand(g),
+		backupCommand(g), restoreCommand(g), checkpointCommand(g), repairCommand(g), doctorCommand(g),
 		demoCommand(g), simCommand(g), benchCommand(g), versionCommand(g),
 	}
 }

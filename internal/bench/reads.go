@@ -75,6 +75,14 @@ func fill(l *Lab, ns *replica.Namespace) error {
 // openFull opens a namespace with all keys of a full store, as it is after a
 // restart.
 func openFull(l *Lab) (*replica.Namespace, error) {
+	db, err := openFullDB(l)
+	if err != nil {
+		return nil, err
+	}
+	return db.Namespace("bench")
+}
+
+func openFullDB(l *Lab) (*replica.DB, error) {
 	dir, err := l.Dir()
 	if err != nil {
 		return nil, err
@@ -94,7 +102,7 @@ func openFull(l *Lab) (*replica.Namespace, error) {
 		return nil, err
 	}
 	l.Cleanup(db.Close)
-	return db.Namespace("bench")
+	return db, nil
 }
 
 // openFullRaw opens a bare Pebble with the same keys, and the options that ours
