@@ -34,12 +34,20 @@ func (m *mesh) build(ctx context.Context, l *link, b protocol.Build, n uint64) p
 	}
 	defer m.turns.give()
 	built, err := m.buildOrShare(ctx, l, b, n)
+	switch {
+	case err == nil && !built.Offered && !built.Withheld:
+		m.breaks.note(breachOf(l, b), false)
+	case err != nil && l.ctx.Err() != nil:
+		m.breaks.note(breachOf(l, b), true)
+	}
 	if err != nil {
 		err = fmt.Errorf("delta of namespace %q: %w", b.Namespace.Name(), err)
 	}
 	built.Job, built.Err = b.Job, err
 	return built
 }
+
+func breachOf(l *link, b protocol.Build) breach { return breach{l.peer, b.Namespace.Name()} }
 
 // buildOrShare sends a delta that another build has made, or makes it.
 func (m *mesh) buildOrShare(ctx context.Context, l *link, b protocol.Build, n uint64) (protocol.Built, error) {
@@ -53,7 +61,7 @@ func (m *mesh) buildOrShare(ctx context.Context, l *link, b protocol.Build, n ui
 	if d != nil && !mine {
 		return m.sendOut(ctx, l, b, &d.outgoing, d.made)
 	}
-	o, err := prepare(ctx, b)
+	o, err := prepare(ctx, b, m.breaks.has(breachOf(l, b)))
 	if o != nil {
 		defer o.close()
 	}
@@ -68,8 +76,8 @@ func (m *mesh) buildOrShare(ctx context.Context, l *link, b protocol.Build, n ui
 }
 
 // prepare takes a snapshot for a delta, and waits until it is on disk: nothing
-// is sent before.
-func prepare(ctx context.Context, b protocol.Build) (*outgoing, error) {
+// is sent before. broke says that a delta to the peer broke off.
+func prepare(ctx context.Context, b protocol.Build, broke bool) (*outgoing, error) {
 	ns := b.Namespace.(*store.Namespace)
 	snap, err := ns.Snapshot()
 	if err != nil {
@@ -83,7 +91,7 @@ func prepare(ctx context.Context, b protocol.Build) (*outgoing, error) {
 	var ok bool
 	o.base, o.brings, ok = b.Base(o.past, o.floor)
 	if o.withheld = !ok; ok {
-		o.offer, err = wantsOffer(b, snap, o.past)
+		o.offer, err = wantsOffer(b, snap, o.past, broke)
 	}
 	return o, err
 }

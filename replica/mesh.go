@@ -31,6 +31,7 @@ type mesh struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	fanout  fanout
+	breaks  breaks
 	turns   *turns // of peers that catch up
 
 	// Of the loop's goroutine alone.

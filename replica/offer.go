@@ -21,13 +21,20 @@ const steppedBytes = 1 << 20
 // some 9 bytes a key, which is not a tenth of what a key that it lacks does.
 const steppedKeys = 1 << 13
 
+// apartBytes is the same for a peer that has at least half as many transactions
+// that are not here as it lacks. To compare the two finds nothing, takes 9 bytes a
+// key and a scan at both ends, and has what comes go over the disk. So unless a
+// delta to it broke off before, it is sent one: some seconds of a slow link.
+const apartBytes = 8 << 20
+
 var (
 	errNoFloors = errors.New("removals were collected here, and the peer's release knows nothing of that")
 	errNoOffer  = errors.New("the snapshot that was offered is gone")
 )
 
 // wantsOffer reports whether what a peer lacks is to be offered as a snapshot.
-func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past) (bool, error) {
+// broke says that a delta to it broke off.
+func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past, broke bool) (bool, error) {
 	floor := snap.Floor()
 	switch {
 	case !b.Reconciles && len(floor) > 0:
@@ -37,14 +44,63 @@ func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past) (bool, 
 	case !b.From.Empty() && !b.From.CoversAll(floor):
 		return true, nil
 	}
-	all, lacking := past.Transactions(), uint64(0)
-	for _, v := range past.Beyond(b.From) {
-		lacking += v.Last - v.After
+	all, lacking := past.Transactions(), beyond(past, b.From)
+	if !broke && 2*beyond(b.From, past) >= lacking {
+		if more, err := snap.Reaches(apartBytes); err != nil || !more {
+			return false, err
+		}
 	}
 	if lacking > all-all/10 {
 		return snap.Reaches(steppedBytes)
 	}
 	return snap.LacksMost(b.From, steppedKeys)
+}
+
+// beyond returns how many transactions one past covers that another does not.
+func beyond(past, other *crdt.Past) (n uint64) {
+	for _, v := range past.Beyond(other) {
+		n += v.Last - v.After
+	}
+	return n
+}
+
+// breaks are who lost the link while a delta went to them: the next time it goes
+// in steps. Safe for concurrent use; the zero value is ready.
+type breaks struct {
+	mu sync.Mutex
+	of map[breach]struct{}
+}
+
+// breach names a peer and a namespace.
+type breach struct {
+	peer      crdt.NodeID
+	namespace string
+}
+
+// maxBreaks bounds the breaks that are remembered: some 100 bytes each. What is
+// forgotten costs that a delta is sent from its start once more.
+const maxBreaks = 1 << 10
+
+// has reports whether the last delta broke off.
+func (b *breaks) has(at breach) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, broke := b.of[at]
+	return broke
+}
+
+// note notes how a delta ended.
+func (b *breaks) note(at breach, broke bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !broke:
+		delete(b.of, at)
+		return
+	case b.of == nil || len(b.of) >= maxBreaks:
+		b.of = map[breach]struct{}{}
+	}
+	b.of[at] = struct{}{}
 }
 
 // offers are the snapshots that a link's peer may compare with. Safe for

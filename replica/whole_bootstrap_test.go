@@ -20,6 +20,11 @@ const loopWindow = 64 << 10
 // loopNode is a node with a directory, on QUIC over the loopback.
 func loopNode(t *testing.T, authority *transport.Authority, peers ...string) *DB {
 	t.Helper()
+	return openLoop(t, authority, Options{Peers: peers})
+}
+
+func openLoop(t *testing.T, authority *transport.Authority, o Options) *DB {
+	t.Helper()
 	identity, err := authority.Enroll(nil, transport.AllNamespaces())
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +33,8 @@ func loopNode(t *testing.T, authority *transport.Authority, peers ...string) *DB
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := Open(t.TempDir(), Options{Identity: identity, Network: network, Peers: peers})
+	o.Identity, o.Network = identity, network
+	db, err := Open(t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestAPeerReturnsAfterCollection(t *testing.T) {
 		away.put("late", 50, 52)
 		resets := away.countResets()
 		snap := f.nodes[0].snapshot()
-		if _, err := wantsOffer(protocol.Build{}, snap, snap.Past()); !errors.Is(err, errNoFloors) {
+		if _, err := wantsOffer(protocol.Build{}, snap, snap.Past(), false); !errors.Is(err, errNoFloors) {
 			t.Errorf("to a peer that knows of no floors: %v", err)
 		}
 		snap.Close()

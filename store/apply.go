@@ -31,6 +31,7 @@ type apply struct {
 	own     *crdt.Past  // ours, at snap
 	swept   *crdt.Past  // our floor
 	snap    *Snapshot
+	reads   applyReads // of snap
 	intro   []*crdt.WriterRecord
 	ended   crdt.WriterID // this run's, if the sender knows more of it than we do
 	writers map[crdt.WriterID]*applyWriter
@@ -85,7 +86,10 @@ func (ns *Namespace) newMerge(to, floor crdt.Vector) (*apply, error) {
 	return a, nil
 }
 
-func (a *apply) close() { a.snap.Close() }
+func (a *apply) close() {
+	a.reads.close()
+	a.snap.Close()
+}
 
 // writer looks a writer up; it is nil if the delta's vector lacks it.
 func (a *apply) writer(w crdt.WriterID) *applyWriter {
@@ -156,7 +160,7 @@ func (a *apply) merged(e *crdt.Entry) (crdt.Record, error) {
 		return e.Record, nil
 	}
 	a.done.Read++
-	rec, err := a.snap.read(e.Key)
+	rec, err := a.reads.get(a.snap, e.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +215,7 @@ func (t *touched) add(key []byte) {
 // entry there any more: where the sender has not seen all that may have been,
 // the log does not tell.
 func (a *apply) findTouched(records int) error {
+	a.reads.most = records
 	if !a.to.CoversAll(a.snap.view.at.floor) {
 		a.touched.all = true
 		return nil

@@ -96,8 +96,15 @@ func (s *Snapshot) cheaperWhole(from *crdt.Past) (bool, error) {
 	if lacks < changesKeys {
 		return false, nil
 	}
+	return s.near(lacks)
+}
+
+// near reports whether so many records lie so close to each other in what the
+// namespace takes on disk that it is cheaper to read on from one to the next than
+// to look each up.
+func (s *Snapshot) near(records uint64) (bool, error) {
 	bytes, err := s.ns.store.engine.DB.EstimateDiskUsage(s.ns.records[:], s.ns.records.end())
-	return bytes/seekBytes <= lacks, readError(err)
+	return bytes/seekBytes <= records, readError(err)
 }
 
 // scanWhole is scan by all records.
@@ -215,7 +222,7 @@ func (c *changes) record(key []byte, due []logged) (stop bool, err error) {
 			return false, readError(err)
 		}
 	}
-	if !c.it.SeekGE(key) || !bytes.Equal(c.it.Key(), key) {
+	if !seekNear(c.it, key) {
 		return false, readError(c.it.Error())
 	}
 	e, err := c.reader.entry(c.it)

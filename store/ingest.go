@@ -155,7 +155,7 @@ func (m *tableMerge) catchUp() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m.snap.Close()
+	m.apply.close()
 	m.snap, m.own = snap, snap.Past()
 	stale, err := m.stale()
 	m.at = snap.view.at

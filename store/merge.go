@@ -19,7 +19,11 @@ type batchMerge struct {
 }
 
 func newBatchMerge(a *apply, entries []crdt.Entry) *batchMerge {
-	return &batchMerge{apply: a, entries: entries, batch: a.ns.store.engine.DB.NewBatch()}
+	bytes := 0 // about what the batch takes, so that it is not copied as it grows
+	for i := range entries {
+		bytes += len(entries[i].Key) + entrySize(&entries[i])
+	}
+	return &batchMerge{apply: a, entries: entries, batch: a.ns.store.engine.DB.NewBatchWithSize(bytes)}
 }
 
 func (m *batchMerge) discard() error { return m.batch.Close() }
