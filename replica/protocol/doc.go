@@ -55,7 +55,7 @@
 //	spare    = [17 number epoch [*node]]   push only what you wrote
 //
 //	block    = [*writer] [*(key record)]   or, of two records or more, columns:
-//	         | count [*writer] *column keys fields values     (columns.go)
+//	         | count [*writer] columns              (recordblock.go)
 //
 //	message  = hello | announce | ... | spare
 //	put      = mark number time key value  a delta of one value (put.go)

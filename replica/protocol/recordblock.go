@@ -3,37 +3,41 @@ package protocol
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
 
 // A block is the part of a frame that carries records; Delta and Answer frames
-// end with one. To a peer that takes it (FeatureColumns) it is in columns
-// (columns.go), if it has two records or more.
+// end with one. To a peer that takes it (FeatureColumns) it is in columns, if it
+// has two records or more: where one in rows begins with an array, that begins
+// with a number.
 //
-//	block   = table records | columns
-//	table   = [*writer]; events name a writer by its place in it
+//	block   = table records | count table columns
+//	table   = [*writer]; events name a writer by its place in it. For columns
+//	          they are in the order in which events name them first
 //	records = [*(key record)]; equal keys in a row are parts of one record,
 //	          also where a frame ends between them
+//	count   = how many entries there are, two at least
+//	columns = as in crdt.Columns; equal keys in a row as in records
 type blockEncoder struct {
 	target  int // bytes at which a block ends
-	table   map[crdt.WriterID]uint64
-	writers []byte // the ids in the table, encoded, in order
+	table   crdt.WriterTable
 	records []byte // in columns, of the first entry only, until there is another
 	count   int    // entries
-	columns *columns
-	first   []crdt.WriterID // the first writersScanned in the table
+	columns *crdt.Columns
 }
 
-// writersScanned is how many writers are compared with before a table is looked up
-// in, which takes as long. Few fleets have more that write at a time.
-const writersScanned = 4
+// isColumns reports whether a block is in columns.
+func isColumns(block []byte) bool {
+	return len(block) > 0 && (block[0] < 0x80 || block[0]&^3 == 0xcc) // as a uint begins
+}
 
 // newBlockEncoder returns an encoder of blocks in columns, or in rows.
 func newBlockEncoder(inColumns bool) blockEncoder {
-	b := blockEncoder{target: TargetFrameBytes, table: map[crdt.WriterID]uint64{}}
+	b := blockEncoder{target: TargetFrameBytes}
 	if inColumns {
-		b.columns = &columns{}
+		b.columns = &crdt.Columns{}
 	}
 	return b
 }
@@ -57,21 +61,20 @@ func (b *blockEncoder) add(e crdt.Entry, flush func() error) error {
 // full reports whether an entry more, of n events and size bytes at most, is too
 // much for the block.
 func (b *blockEncoder) full(k crdt.Key, n, size int) bool {
-	filled := b.filled()
-	return filled+size > b.target || len(b.table)+n > MaxWritersPerFrame ||
-		b.columns != nil && b.columns.unfolds(n, k, filled)
+	return b.filled()+size > b.target || len(b.table.Writers())+n > MaxWritersPerFrame ||
+		b.columns != nil && b.columns.Unfold(k, n)
 }
 
 // put adds an entry.
 func (b *blockEncoder) put(k crdt.Key, rec crdt.Record) {
 	if b.columns == nil || b.count == 0 {
 		b.records = crdt.AppendString(b.records, string(k))
-		b.records = crdt.AppendRecord(b.records, rec, b.index)
+		b.records = crdt.AppendRecord(b.records, rec, b.table.Place)
 	} else {
 		b.records = b.records[:0]
 	}
 	if b.columns != nil {
-		b.columns.add(k, rec, b.index)
+		b.columns.Add(k, rec, b.table.Place)
 	}
 	b.count++
 }
@@ -81,7 +84,7 @@ func (b *blockEncoder) filled() int {
 	if b.columns == nil {
 		return len(b.records)
 	}
-	return b.columns.size()
+	return b.columns.Size()
 }
 
 // eventOverhead is what an event takes at most beside its value and fields.
@@ -102,44 +105,32 @@ func (b *blockEncoder) fitting(k crdt.Key, rec crdt.Record) (n, size int) {
 	return n, size
 }
 
-// index returns the place of w in the table.
-func (b *blockEncoder) index(w crdt.WriterID) uint64 {
-	for i := range b.first {
-		if b.first[i] == w {
-			return uint64(i)
-		}
-	}
-	i, ok := b.table[w]
-	if !ok {
-		i = uint64(len(b.table))
-		b.table[w] = i
-		b.writers = crdt.AppendBytes(b.writers, w[:])
-		if i < writersScanned {
-			b.first = append(b.first, w)
-		}
-	}
-	return i
-}
-
 // size returns about how many bytes appendTo appends.
-func (b *blockEncoder) size() int { return len(b.writers) + b.filled() }
+func (b *blockEncoder) size() int { return 64 + 18*len(b.table.Writers()) + b.filled() }
 
 // appendTo appends the block to a frame, and begins the next one.
 func (b *blockEncoder) appendTo(dst []byte) []byte {
-	switch {
-	case b.columns != nil && b.count > 1:
-		dst = crdt.AppendUint(dst, uint64(b.count))
-		dst = append(crdt.AppendArray(dst, len(b.table)), b.writers...)
-		dst = b.columns.appendTo(dst)
-	default:
-		dst = append(crdt.AppendArray(dst, len(b.table)), b.writers...)
-		dst = append(crdt.AppendArray(dst, 2*b.count), b.records...)
+	if b.columns != nil && b.count > 1 {
+		dst = b.appendTable(crdt.AppendUint(dst, uint64(b.count)))
+		dst = b.columns.AppendTo(dst)
+	} else {
+		dst = crdt.AppendArray(b.appendTable(dst), 2*b.count)
+		dst = append(dst, b.records...)
 		if b.columns != nil {
-			b.columns.reset()
+			b.columns.Reset()
 		}
 	}
-	b.writers, b.records, b.first, b.count = b.writers[:0], b.records[:0], b.first[:0], 0
-	clear(b.table)
+	b.table.Reset()
+	b.records, b.count = b.records[:0], 0
+	return dst
+}
+
+func (b *blockEncoder) appendTable(dst []byte) []byte {
+	ws := b.table.Writers()
+	dst = crdt.AppendArray(dst, len(ws))
+	for i := range ws {
+		dst = crdt.AppendBytes(dst, ws[i][:])
+	}
 	return dst
 }
 
@@ -196,17 +187,28 @@ func (d *blockDecoder) entries(r *crdt.Reader) iter.Seq[crdt.Entry] {
 
 // columns is entries of a block in columns.
 func (d *blockDecoder) columns(r *crdt.Reader, yield func(crdt.Entry) bool) {
-	c := newColumnsReader(r, d.table)
-	d.table, d.parts = c.table, c.left
-	for {
-		e, ok := c.next()
-		if !ok {
-			return
-		}
+	c := d.readColumns(r)
+	if r.Err() != nil {
+		return
+	}
+	d.parts = c.Left()
+	for e, ok := c.Next(); ok; e, ok = c.Next() {
 		if done, ok := d.take(r, e); ok && !yield(done) {
 			return
 		}
 	}
+}
+
+// readColumns reads a block in columns up to the first entry.
+func (d *blockDecoder) readColumns(r *crdt.Reader) *crdt.ColumnsReader {
+	count := r.Uint()
+	if count < 2 {
+		r.Fail("fewer than two records in columns")
+	}
+	if d.readTable(r); r.Err() == nil && repeats(d.table) {
+		r.Fail("a writer twice in a table")
+	}
+	return crdt.NewColumnsReader(r, count, d.table, nil, 0)
 }
 
 // rest returns the record that was held back since the next block could have
@@ -221,7 +223,23 @@ func (d *blockDecoder) rest() (e crdt.Entry, ok bool) {
 // an entry takes 8 bytes at least.
 const maxRecordsPerFrame = MaxFrameBytes / 4
 
-func (d *blockDecoder) readTable(r *crdt.Reader) { d.table = readWriterTable(r, d.table) }
+func (d *blockDecoder) readTable(r *crdt.Reader) {
+	n := r.Array(MaxWritersPerFrame)
+	d.table = d.table[:0]
+	for range n {
+		d.table = append(d.table, r.Writer())
+	}
+}
+
+// repeats reports whether a writer is in a table twice.
+func repeats(table []crdt.WriterID) bool {
+	if len(table) < 2 {
+		return false
+	}
+	sorted := slices.Clone(table)
+	slices.SortFunc(sorted, crdt.WriterID.Compare)
+	return len(slices.Compact(sorted)) < len(table)
+}
 
 func (d *blockDecoder) readEntry(r *crdt.Reader) (e crdt.Entry) {
 	e.Key = crdt.Key(r.String(crdt.MaxKeyBytes))
