@@ -1,6 +1,9 @@
 package crdt
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Columns are entries in a form in which what one has in common with the one
 // before is not said again. The container says beside them how many entries
@@ -104,11 +107,45 @@ const (
 // logicalMask covers the logical counter of a timestamp.
 const logicalMask = 1<<logicalBits - 1
 
+// stepsFrom returns the columns' millis and logical of t, where before is the one
+// before.
+func (t Timestamp) stepsFrom(before Timestamp) (millis, logical uint64) {
+	m, l := t.Millis()-before.Millis(), int64(t&logicalMask)
+	if m == 0 {
+		l -= int64(before & logicalMask)
+	}
+	return zigzag(m), zigzag(l)
+}
+
+// step returns the time that is so many steps from t; ok is false if there is none.
+func (t Timestamp) step(millis, logical uint64) (next Timestamp, ok bool) {
+	m, l := unzigzag(millis), unzigzag(logical)
+	if m == 0 {
+		l += int64(t & logicalMask)
+	}
+	// What a step adds to stays within 64 bits: else the sum is not within bounds.
+	if wall := t.Millis() + m; m <= maxMillis && wall >= 0 && wall <= maxMillis && l >= 0 && l <= logicalMask {
+		return TimestampOf(wall) | Timestamp(l), true
+	}
+	return 0, false
+}
+
 // Begin says what the columns begin with: seqs of writers, and a time. It is due
 // before the first entry, and their reader must be told the same.
 func (c *Columns) Begin(seqs Vector, time Timestamp) {
 	c.start = start{seqs, time}
 	c.state.time = time
+}
+
+// grow makes room for the values of entries.
+func (c *Columns) grow(entries []Entry) {
+	n := 0
+	for i := range entries {
+		for j := range entries[i].Record {
+			n += len(entries[i].Record[j].Value)
+		}
+	}
+	c.values = slices.Grow(c.values, n)
 }
 
 // Size returns about how many bytes there are.
@@ -134,11 +171,14 @@ func (c *Columns) exact() int {
 // themselves cannot be in columns.
 func (c *Columns) Unfold(k Key, n int) bool {
 	events, keys := c.events+n, c.keyBytes+len(k)
-	if least := len(c.keys) + len(c.values); events <= least && keys <= maxUnfolded*least { // as most do
+	if !unfold(events, keys, len(c.keys)+len(c.values)) { // as most do not, by these alone
 		return false
 	}
 	return unfold(events, keys, c.exact())
 }
+
+// unfolded reports whether what was added unfolds to more than is allowed.
+func (c *Columns) unfolded() bool { return unfold(c.events, c.keyBytes, c.exact()) }
 
 // unfold reports whether size bytes may not stand for so many events and bytes
 // of keys.
@@ -172,12 +212,9 @@ func (c *Columns) addEvent(e *Event, writer uint64) {
 	b := c.state.of(writer, e.Writer, &c.start)
 	c.numbers[columnWriter].add(writer)
 	c.numbers[columnSeq].add(zigzag(int64(e.Seq - b.seq)))
-	millis, logical := e.Time.Millis()-b.time.Millis(), int64(e.Time&logicalMask)
-	if millis == 0 {
-		logical -= int64(b.time & logicalMask)
-	}
-	c.numbers[columnMillis].add(zigzag(millis))
-	c.numbers[columnLogical].add(zigzag(logical))
+	millis, logical := e.Time.stepsFrom(b.time)
+	c.numbers[columnMillis].add(millis)
+	c.numbers[columnLogical].add(logical)
 	*b, c.state.time = stamp{e.Seq, e.Time}, e.Time
 	value := uint64(0)
 	if !e.Removed {

@@ -14,8 +14,12 @@ type ColumnsReader struct {
 	start
 	left   int // entries still to come
 	events int // of them
+	keyLen int // bytes of their keys
 	size   int // bytes of the columns
-	keyLen int // bytes of all keys
+	done   progress
+	// close says that it may have come so close to the bounds at an entry that
+	// Unfold said so, or that the first one could not be in columns by itself.
+	close bool
 
 	numbers              [columnCount]columnReader
 	keys, fields, values text
@@ -26,6 +30,10 @@ type ColumnsReader struct {
 	used   int             // of memory
 	whole  []byte          // memory of values with a lead
 }
+
+// progress is how much was read: events, bytes of whole keys, and bytes of columns
+// that are of keys and values.
+type progress struct{ events, keyBytes, own int }
 
 const (
 	// keyChunkBytes, eventChunk and valueChunkBytes are how much memory keys,
@@ -125,7 +133,19 @@ func (c *ColumnsReader) Next() (e Entry, ok bool) {
 		}
 	}
 	e.Key = c.nextKey(&e.Record[0].Writer)
+	c.note(&e)
 	return e, c.r.Err() == nil
+}
+
+// note takes note of how much was read with an entry.
+func (c *ColumnsReader) note(e *Entry) {
+	first, before := c.done.events == 0, c.done.own
+	c.done.events += len(e.Record)
+	c.done.keyBytes += len(e.Key)
+	if c.done.own = c.keys.at + c.values.at; first {
+		before = c.done.own
+	}
+	c.close = c.close || unfold(c.done.events, c.done.keyBytes, before)
 }
 
 // nextKey reads a key, of a record whose first event is w's.
@@ -193,18 +213,11 @@ func (c *ColumnsReader) readEvent(e *Event) {
 	if e.Seq = b.seq + uint64(unzigzag(c.numbers[columnSeq].next())); e.Seq == 0 {
 		c.r.Fail("event with sequence number 0")
 	}
-	step := unzigzag(c.numbers[columnMillis].next())
-	logical := unzigzag(c.numbers[columnLogical].next())
-	if step == 0 {
-		logical += int64(b.time & logicalMask)
-	}
-	// What a step adds to stays within 64 bits: else the sum is not within bounds.
-	millis := b.time.Millis() + step
-	if step > maxMillis || millis < 0 || millis > maxMillis || logical < 0 || logical > logicalMask {
+	var ok bool
+	if e.Time, ok = b.time.step(c.numbers[columnMillis].next(), c.numbers[columnLogical].next()); !ok {
 		c.r.Fail("a time out of bounds")
 		return
 	}
-	e.Time = TimestampOf(millis) | Timestamp(logical)
 	*b, c.state.time = stamp{e.Seq, e.Time}, e.Time
 	c.readContent(e)
 }
