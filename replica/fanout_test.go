@@ -100,7 +100,7 @@ func BenchmarkFanOut(b *testing.B) {
 	var links []*link
 	for i := range peers {
 		l := newLink(m, protocol.LinkID(1000+i), sink{})
-		go func() { _ = l.outlet.run(l.ctx) }()
+		l.outlet.begin(func() { go func() { _ = l.outlet.run(l.ctx) }() })
 		links = append(links, l)
 	}
 	run := func() time.Duration {
@@ -152,8 +152,7 @@ func TestTheLoopReadsNoWriterRecords(t *testing.T) {
 	if err := m.roster.store.Drop(build.Namespace.Name()); err != nil {
 		t.Fatal(err)
 	}
-	l.outlet.flushed = func(protocol.Lane) { l.cancel() }
-	if err := l.outlet.run(l.ctx); !errors.Is(err, context.Canceled) || len(l.conn.(*faultyLink).closed) > 0 {
+	if err := l.outlet.run(l.ctx); err != nil || len(l.conn.(*faultyLink).closed) > 0 {
 		t.Errorf("of a namespace that was dropped: %v", err)
 	}
 }

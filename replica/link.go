@@ -17,7 +17,8 @@ import (
 // one is worked on.
 const linkBudgetBytes = 2 * transport.MaxFrameBytes
 
-// link is one link of the mesh: a goroutine that receives, one that sends.
+// link is one link of the mesh: a goroutine that receives, and one that sends
+// while there is something to send.
 type link struct {
 	mesh     *mesh
 	id       protocol.LinkID
@@ -59,10 +60,13 @@ func (l *link) weight(frame []byte) int64 { return min(int64(len(frame)), l.mesh
 // start begins to receive and to send.
 func (l *link) start() {
 	l.mesh.running.Go(l.receive)
-	l.mesh.running.Go(func() {
-		// Closed like this the link ends for the receiver as well.
-		err := l.outlet.run(l.ctx)
-		_ = l.conn.Close(transport.CodeGoingAway, err.Error())
+	l.outlet.begin(func() {
+		l.mesh.running.Go(func() {
+			if err := l.outlet.run(l.ctx); err != nil {
+				// Closed like this the link ends for the receiver as well.
+				_ = l.conn.Close(transport.CodeGoingAway, err.Error())
+			}
+		})
 	})
 }
 
@@ -74,6 +78,7 @@ func (l *link) receive() {
 	defer l.mesh.detach(l)
 	defer l.offers.endAll()
 	defer l.cancel()
+	defer l.outlet.stop() // while running counts this one
 	for {
 		var frame []byte
 		if frame, l.cause = l.conn.Receive(l.ctx); l.cause != nil {

@@ -37,11 +37,14 @@ type outlet struct {
 	flushed func(protocol.Lane) // called when the frames of queue have gone out
 	counted func()              // called when a frame has gone out; may be nil
 	stamper protocol.Stamper
-	ready   chan struct{} // of capacity 1: something waits
 
 	mu    sync.Mutex
 	lanes [protocol.Lanes]lane
 	bytes int // of frames and frameMemory for each, without deltas
+	// start has run called on a goroutine; nil: not yet, or no more. A link on
+	// which nothing is to be said has none.
+	start   func()
+	running bool // or it has failed, for good
 }
 
 // lane is a queue of frames. The outlet's mutex guards what is below the line.
@@ -62,12 +65,27 @@ type outFrame struct {
 }
 
 func newOutlet(conn transport.Link, flushed func(protocol.Lane)) *outlet {
-	o := &outlet{conn: conn, flushed: flushed, ready: make(chan struct{}, 1)}
+	o := &outlet{conn: conn, flushed: flushed}
 	for i := range o.lanes {
 		o.lanes[i].places = make(chan struct{}, deltaPlaces)
 	}
 	return o
 }
+
+// begin has start called whenever run is to be, until stop.
+func (o *outlet) begin(start func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.start = start
+	for i := range o.lanes {
+		if len(o.lanes[i].frames) > 0 {
+			o.wake()
+		}
+	}
+}
+
+// stop has run called no more.
+func (o *outlet) stop() { o.begin(nil) }
 
 // queue hands a frame in. It never blocks: a peer that lets too much pile up
 // loses the link.
@@ -89,11 +107,11 @@ func (o *outlet) push(at protocol.Lane, f outFrame) {
 	l.queued++
 	o.bytes += f.bytes
 	full := o.bytes > maxQueuedBytes
+	o.wake()
 	o.mu.Unlock()
 	if full {
 		_ = o.conn.Close(transport.CodeBusy, "the peer does not read")
 	}
-	o.wake()
 }
 
 // send hands a frame of a delta in, of which rest is the end, and blocks while
@@ -107,19 +125,20 @@ func (o *outlet) send(ctx context.Context, at protocol.Lane, f protocol.Frame, r
 	}
 	o.mu.Lock()
 	l.frames = append(l.frames, outFrame{Frame: f, rest: rest, delta: true})
-	o.mu.Unlock()
 	o.wake()
+	o.mu.Unlock()
 	return nil
 }
 
+// wake has run called, unless it runs. The caller holds mu.
 func (o *outlet) wake() {
-	select {
-	case o.ready <- struct{}{}:
-	default:
+	if !o.running && o.start != nil {
+		o.running = true
+		o.start()
 	}
 }
 
-// run sends until ctx ends or sending fails, and returns why.
+// run sends what there is, and returns nil then; or why it failed, or ctx ended.
 func (o *outlet) run(ctx context.Context) error {
 	stalled := time.AfterFunc(stallTimeout, func() {
 		_ = o.conn.Close(transport.CodeBusy, "the peer does not read")
@@ -129,12 +148,7 @@ func (o *outlet) run(ctx context.Context) error {
 		stalled.Stop()
 		f, at, ok := o.next()
 		if !ok {
-			select {
-			case <-o.ready:
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+			return nil
 		}
 		if f.load != nil {
 			if err := o.expand(at, f); err != nil {
@@ -178,7 +192,7 @@ func (o *outlet) expand(at protocol.Lane, f outFrame) error {
 	return nil
 }
 
-// next takes the frame that is next.
+// next takes the frame that is next. If there is none, run is over.
 func (o *outlet) next() (f outFrame, at protocol.Lane, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -192,6 +206,7 @@ func (o *outlet) next() (f outFrame, at protocol.Lane, ok bool) {
 			return f, protocol.Lane(i), true
 		}
 	}
+	o.running = false
 	return f, at, false
 }
 

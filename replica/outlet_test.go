@@ -53,7 +53,7 @@ func TestNoFrameOvertakesAnother(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		conn := slowConn{sent: make(chan []byte)}
 		o := newOutlet(conn, func(protocol.Lane) {})
-		go func() { _ = o.run(ctx) }()
+		o.begin(func() { go func() { _ = o.run(ctx) }() })
 		frames := deltaFrames(t, 5)
 		var sizes []int
 		for _, f := range frames {
@@ -95,7 +95,7 @@ func TestTheUrgentWaitsForOneFrame(t *testing.T) {
 		conn := slowConn{sent: make(chan []byte)}
 		flushed := make(chan protocol.Lane, 10)
 		o := newOutlet(conn, func(at protocol.Lane) { flushed <- at })
-		go func() { _ = o.run(ctx) }()
+		o.begin(func() { go func() { _ = o.run(ctx) }() })
 		frames := deltaFrames(t, 8)
 		go func() {
 			for _, f := range frames[:4] {
@@ -175,7 +175,7 @@ func TestWhatIsReadWhenItIsDueKeepsItsPlace(t *testing.T) {
 		if reads != 0 {
 			t.Error("it was read when it was queued")
 		}
-		go func() { _ = o.run(ctx) }()
+		o.begin(func() { go func() { _ = o.run(ctx) }() })
 		for i, f := range []int{0, 1, 2, 5, 3, 4} {
 			synctest.Wait() // the next is about to be sent
 			if i == 2 {

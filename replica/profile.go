@@ -44,7 +44,7 @@ type bounds struct {
 var profiles = [...]bounds{
 	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 4 << 20, 256, 100, 0, linkBudgetBytes},
 	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 1 << 20, 64, 50, 24 << 20, 512 << 10},
-	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 100, 0, linkBudgetBytes},
+	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 50, 0, linkBudgetBytes},
 }
 
 // ParseProfile returns the profile of a name that String returns.

@@ -35,11 +35,11 @@ func (m *mesh) seek() {
 func (m *mesh) seekOne() (changed <-chan struct{}, wait time.Duration, found bool) {
 	m.mu.Lock()
 	changed = m.changed
-	suits, links := m.lacking()
-	if m.offline || links+m.seeking >= m.meshLinks {
+	if m.offline || m.enough() {
 		m.mu.Unlock()
 		return changed, 0, false
 	}
+	suits := m.lacking()
 	m.seeking++
 	m.mu.Unlock()
 	c, wait := m.book.next(time.Now(), suits)
@@ -73,10 +73,25 @@ func (m *mesh) rest(changed <-chan struct{}, wait time.Duration) {
 	}
 }
 
-// lacking tells which candidates would be of use, those of nodes without a link
-// which no dialer is about, and with how many nodes there are links. The caller
-// holds mu.
-func (m *mesh) lacking() (suits func(*candidate) bool, links int) {
+// enough reports whether there are links with as many nodes as there are to be,
+// those included that are being tried. It looks at no more of a hub's thousands
+// than it takes to tell. The caller holds mu.
+func (m *mesh) enough() bool {
+	nodes := map[crdt.NodeID]bool{}
+	for _, l := range m.links {
+		if len(nodes)+m.seeking >= m.meshLinks {
+			break
+		}
+		if l.live() {
+			nodes[l.peer] = true
+		}
+	}
+	return len(nodes)+m.seeking >= m.meshLinks
+}
+
+// lacking tells which candidates would be of use: those of nodes without a link
+// which no dialer is about. The caller holds mu.
+func (m *mesh) lacking() (suits func(*candidate) bool) {
 	nodes, addresses := map[crdt.NodeID]bool{}, map[string]bool{}
 	for _, l := range m.links {
 		if l.live() {
@@ -86,8 +101,7 @@ func (m *mesh) lacking() (suits func(*candidate) bool, links int) {
 	for address := range m.dialers {
 		addresses[address] = true
 	}
-	suits = func(c *candidate) bool { return !nodes[c.node] && !addresses[c.address] }
-	return suits, len(nodes)
+	return func(c *candidate) bool { return !nodes[c.node] && !addresses[c.address] }
 }
 
 // try dials a candidate.

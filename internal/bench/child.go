@@ -21,7 +21,7 @@ type role func(in io.Reader, out *json.Encoder, args []string) error
 
 // roles are all that there are.
 func roles() map[string]role {
-	return map[string]role{"write": writeAndWait, "node": node, "bootstrap": bootstrapDevice}
+	return map[string]role{"write": writeAndWait, "node": node, "crowd": crowd, "bootstrap": bootstrapDevice}
 }
 
 // Child does what a row started this program for, and reports whether one did:

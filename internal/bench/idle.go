@@ -136,20 +136,27 @@ func idlePeer(ctx context.Context, authority *transport.Authority, t *quic.Trans
 	if err != nil {
 		return err
 	}
-	stream, err := conn.OpenStreamSync(ctx)
+	stream, err := sayHello(ctx, conn, authority, node)
 	if err != nil {
-		return err
-	}
-	hello, err := helloOf(node, authority, conn.ConnectionState().TLS)
-	if err != nil {
-		return err
-	}
-	preface := append([]byte("ANBR\x01\x00\x00\x00"), node[:8]...)
-	if _, err := stream.Write(append(preface, hello...)); err != nil {
 		return err
 	}
 	go drain(stream)
 	return nil
+}
+
+// sayHello begins the stream of a link.
+func sayHello(ctx context.Context, conn *quic.Conn, authority *transport.Authority, node crdt.NodeID) (*quic.Stream, error) {
+	stream, err := conn.OpenStreamSync(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hello, err := helloOf(node, authority, conn.ConnectionState().TLS)
+	if err != nil {
+		return nil, err
+	}
+	preface := append([]byte("ANBR\x01\x00\x00\x00"), node[:8]...)
+	_, err = stream.Write(append(preface, hello...))
+	return stream, err
 }
 
 // helloOf returns the first frame of a member, with its length.

@@ -25,7 +25,9 @@ const (
 	devicePeers, deviceBudget = 8, 40
 	// hubPeers is how many more a hub gets, and peerBudget what each may take,
 	// in KiB.
-	hubPeers, peerBudget = 128, 64
+	hubPeers, peerBudget = 1000, 64
+	// peerMemory is how much more the collector is allowed for each, in KiB.
+	peerMemory = 60
 )
 
 // memoryRows are of the resident memory of a process of its own, a node with a
@@ -47,7 +49,7 @@ func memoryRows() []Row {
 				return Pair{Ours: max(last.rss()-first.rss(), 1) / hubPeers / 1024, Raw: peerBudget}
 			})
 		},
-	}, bootstrapRow()}
+	}, bootstrapRow(), reconnectRow()}
 }
 
 // resident is what a process says of its memory, in bytes.
@@ -127,9 +129,10 @@ func (c *child) withPeers(l *Lab, authority *transport.Authority, listen string,
 
 // node is the role of that process: it opens the store with a profile, reads
 // and writes some of it, and says where it listens; then, for each line that it
-// hears, what memory it takes.
+// hears, what memory it takes. Its last argument, which may be missing, is how
+// many peers the collector is to leave room for.
 func node(in io.Reader, out *json.Encoder, args []string) (err error) {
-	if len(args) != 4 {
+	if len(args) != 4 && len(args) != 5 {
 		return fmt.Errorf("arguments %q", args)
 	}
 	profile, err := replica.ParseProfile(args[1])
@@ -139,6 +142,13 @@ func node(in io.Reader, out *json.Encoder, args []string) (err error) {
 	db, err := openProfiled(args[0], profile, args[2])
 	if err != nil {
 		return err
+	}
+	if len(args) == 5 {
+		var peers int64
+		if _, err := fmt.Sscan(args[4], &peers); err != nil {
+			return err
+		}
+		debug.SetMemoryLimit(profile.MemoryLimit() + peers*peerMemory<<10)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := warm(db, args[3]); err != nil {
