@@ -16,7 +16,8 @@ var notCopied = []string{transport.InvitesKey}
 
 // Checkpoint makes dir, which must not be there (fs.ErrExist), a database that
 // holds all that this one holds now, while it goes on: every namespace at one
-// moment, with its history and with what is not durable yet. On the filesystem of
+// moment, with its history, with what is not durable yet, and with what was added
+// to accumulators before, unless that cannot be committed. On the filesystem of
 // the database it links its tables, and takes a few milliseconds however much
 // there is, and no room until compactions replace what is shared; on another one
 // it copies them. To keep a state for long, or elsewhere, Backup is better.
@@ -26,15 +27,20 @@ var notCopied = []string{transport.InvitesKey}
 // and in either case as a branch. It is there whole or not at all; a crash leaves
 // at most a directory beside it with ".part-" in its name. It fails with the
 // filesystem's error, ErrClosed, or ErrHalted.
-func (d *DB) Checkpoint(dir string) error { return d.store.Savepoint(dir) }
+func (d *DB) Checkpoint(dir string) error {
+	d.flushAccumulators(context.Background())
+	return d.store.Savepoint(dir)
+}
 
 // Backup writes all that the database holds at one moment to w, while it goes
 // on: every namespace with its history, what it knows of its peers, and the
 // certificates of its node and cluster. No private key is in it, nor an invite. It ends early with the error of ctx or
 // of w, or ErrClosed, and what was written then is not a whole backup: Restore
-// will say so.
+// will say so. What was added to accumulators before is in it, unless it cannot
+// be committed.
 func (d *DB) Backup(ctx context.Context, w io.Writer) error {
 	keep := func(localKey string) bool { return !slices.Contains(notCopied, localKey) }
+	d.flushAccumulators(ctx)
 	if err := d.store.Backup(ctx, w, keep); err != nil {
 		return fmt.Errorf("back up %s: %w", d.dir, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,15 +120,15 @@ func Open(dir string, options Options) (*DB, error) {
 	return d, nil
 }
 
-// Close ends the watchers and views, waits for commits that have begun, and
-// closes the directory. It does not wait for closures and loops of the
+// Close commits what was added to accumulators, ends the watchers and views, waits
+// for commits that have begun, and closes the directory. It does not wait for closures and loops of the
 // embedder: what they ask for afterwards is answered with ErrClosed, and
 // transactions that have not begun to commit never will. To close twice does
 // nothing.
 func (d *DB) Close() error {
 	d.close.Do(func() {
 		close(d.closing)
-		err := d.leaveNetwork()
+		err := errors.Join(d.shutAccumulators(), d.leaveNetwork())
 		d.gate.shut(ErrClosed)
 		for _, v := range d.tracked() {
 			v.end(ErrClosed)
@@ -282,11 +284,24 @@ func (d *DB) retire(s *store.Namespace) {
 		return
 	}
 	close(n.gone)
+	n.adds.shut(ErrNoNamespace)
 	for _, v := range d.tracked() {
 		if v.ns == n {
 			v.end(ErrNoNamespace)
 		}
 	}
+}
+
+// handles returns those of all namespaces, by name.
+func (d *DB) handles() []*Namespace {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	ns := make([]*Namespace, 0, len(d.namespaces))
+	for _, n := range d.namespaces {
+		ns = append(ns, n)
+	}
+	slices.SortFunc(ns, func(a, b *Namespace) int { return strings.Compare(a.Name(), b.Name()) })
+	return ns
 }
 
 // track notes that v holds a snapshot, so that Close and Drop can let go of

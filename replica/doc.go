@@ -29,6 +29,8 @@
 //   - cursor: how far a watch came; a version vector in bytes.
 //   - durable: on disk, so that power loss does not undo it. Commits are,
 //     unless they ask to be buffered.
+//   - accumulator: adds to a counter in memory, which one buffered transaction
+//     commits for all of a namespace every Options.BufferedSync.
 //
 // # Flow
 //

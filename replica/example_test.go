@@ -45,6 +45,43 @@ func Example() {
 	// Output: cats: 3
 }
 
+// A loop that counts more often than a transaction each would be worth.
+func ExampleAccumulator() {
+	dir, err := os.MkdirTemp("", "anabranch")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	db, err := replica.Open(dir, replica.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close() // it commits what is accumulated
+	ns, err := db.Namespace("edge")
+	if err != nil {
+		log.Fatal(err)
+	}
+	frames := crdt.NewCounter("frames")
+	acc := ns.Accumulator(frames)
+	for range 100_000 {
+		if err := acc.Add(1); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := ns.Flush(context.Background()); err != nil { // else it is there in 50 ms
+		log.Fatal(err)
+	}
+	err = ns.View(context.Background(), func(v *replica.View) error {
+		n, err := frames.Get(v)
+		fmt.Println("frames:", n)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output: frames: 100000
+}
+
 // A loop that keeps a copy in memory in step, and stops when it is.
 func ExampleNamespace_Watch() {
 	dir, err := os.MkdirTemp("", "anabranch")

@@ -12,6 +12,11 @@ const (
 	// 64 values of the greatest size. They are held in memory until the
 	// commit, and once more in its batch.
 	MaxTxBytes = 64 << 20
+	// MaxAccumulators is about how many counters a namespace accumulates for
+	// at a time. The first add of a run may write 4 KiB of a counter's history
+	// beside its slot, so that one transaction takes 16 MiB of them, a quarter
+	// of MaxTxBytes.
+	MaxAccumulators = 1 << 12
 	// MaxImportLineBytes bounds one line of an import. The greatest that an
 	// export writes is exportLineBytes and one value: 1 MiB, which JSON's
 	// escapes make 6 MiB, and base64 less than 2.
@@ -26,6 +31,10 @@ const (
 	// since each commit that came between is held against every span.
 	maxTxReads = 1 << 16
 	spanReads  = 64
+	// accumulateRetry is how long after a commit of accumulators that failed it
+	// is tried again, where BufferedSync is less: a disk that is full is looked
+	// at once a second.
+	accumulateRetry = time.Second
 	// smallTx is the number of writes up to which a transaction looks for a
 	// key by reading all: up to there that beats making a map, and most
 	// transactions write fewer.
@@ -73,6 +82,8 @@ const (
 	// and a sign.
 	maxSumDigits = 40
 
+	// defaultBufferedSync is 20 fsyncs a second at most, which flash outlives.
+	defaultBufferedSync = 50 * time.Millisecond
 	// defaultKeepAlive keeps the mappings of NATs on the way, of which the
 	// shortest that are common last 30 seconds (RFC 9000, 10.1.2).
 	defaultKeepAlive = 25 * time.Second

@@ -17,6 +17,7 @@ type Namespace struct {
 	db    *DB
 	store *store.Namespace
 	gone  chan struct{} // closed when it was dropped
+	adds  accumulators
 
 	mu       sync.Mutex
 	watchers map[*watcher]struct{}
@@ -35,7 +36,8 @@ func (n *Namespace) Vector() crdt.Vector { return n.store.Vector() }
 type UpdateOptions struct {
 	// Buffered returns once the transaction is visible here; it is on disk
 	// within Options.BufferedSync, and not pushed to a peer before. A
-	// power cut in between undoes it, and what was committed after it.
+	// power cut in between undoes it, and what was committed after it. To add
+	// to counters all the time, see Accumulator.
 	Buffered bool
 }
 
@@ -114,8 +116,14 @@ func (n *Namespace) updateAlone(ctx context.Context, o UpdateOptions, fn func(*T
 	return err
 }
 
-// Sync returns when all that is visible now is on disk.
+// Sync returns when all that is visible now is on disk, and what was added to
+// accumulators before. Errors are those of Flush, and those of the disk.
 func (n *Namespace) Sync(ctx context.Context) error {
+	return errors.Join(n.Flush(ctx), n.sync(ctx))
+}
+
+// sync is Sync without what is accumulated.
+func (n *Namespace) sync(ctx context.Context) error {
 	if err := n.db.gate.enter(); err != nil {
 		return n.failed("sync", err)
 	}

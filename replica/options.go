@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -151,9 +152,8 @@ func (o Options) validate() (Options, error) {
 	case o.KeepAlive < 0:
 		o.KeepAlive = 0
 	}
-	if o.MaxSkew == 0 {
-		o.MaxSkew = DefaultMaxSkew
-	}
+	o.BufferedSync = cmp.Or(o.BufferedSync, defaultBufferedSync)
+	o.MaxSkew = cmp.Or(o.MaxSkew, DefaultMaxSkew)
 	switch {
 	case o.Retention == 0:
 		o.Retention = DefaultRetention
