@@ -197,7 +197,9 @@ func TestColumnsThatBreakTheRulesAreRefused(t *testing.T) {
 	}
 	whole := columnsOf(two...)
 	many := []byte{0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01}
+	three := bulkEntries(t, 3)
 	for name, b := range map[string][]byte{
+		"three of which two are counted":   columnsWith(three, func(c *Columns) { c.numbers[columnLength] = column{bytes: []byte{19, 19, 0, 19}, set: 1} }),
 		"no record":                        append([]byte{0}, whole[1:]...),
 		"fewer records":                    append([]byte{1}, whole[1:]...),
 		"more records":                     append([]byte{3}, whole[1:]...),

@@ -109,44 +109,50 @@ func TestDeltaThatKeepsNoRulesIsInRows(t *testing.T) {
 	}
 }
 
-// deltaWith is the delta of a fleet with other numbers in a column of its head.
-func deltaWith(t *testing.T, at int, numbers ...byte) []byte {
-	d := fleetDelta(t)
-	var h deltaHead
-	h.name(&d)
-	b := h.appendTo([]byte{deltaVersion}, &d)
+// deltaWith is the delta of a fleet after a change of the columns of its head, the
+// last three of which are nodes, namespaces and signatures.
+func deltaWith(t *testing.T, change func(columns [][]byte)) []byte {
+	b := AppendDelta(nil, fleetDelta(t))
 	r := NewReader(b[1:])
 	records, further := r.uvarint(), r.uvarint()
 	r.take(int(records+further) * len(WriterID{}))
-	var columns [headCount + 3][]byte
-	start := 1 + r.pos
+	changed := slices.Clone(b[:1+r.pos])
+	columns := make([][]byte, headCount+3)
 	for i := range columns {
 		columns[i] = r.counted()
 	}
-	columns[at] = numbers
-	b = b[:start:start]
+	change(columns)
 	for _, c := range columns {
-		b = appendCounted(b, c)
+		changed = appendCounted(changed, c)
 	}
-	return b
+	return append(changed, r.Rest()...)
 }
 
 func TestDeltaHeadsThatBreakTheRulesAreRefused(t *testing.T) {
+	with := func(at int, numbers ...byte) []byte {
+		return deltaWith(t, func(columns [][]byte) { columns[at] = numbers })
+	}
+	more := func(at int, b ...byte) []byte {
+		return deltaWith(t, func(columns [][]byte) { columns[at] = slices.Concat(columns[at], b) })
+	}
+	if d, err := ReadDelta(more(headFrom)); err != nil || len(d.Entries) == 0 {
+		t.Fatalf("the delta before it is changed: %v, error %v", d, err)
+	}
 	many := bytes.Repeat([]byte{0xff}, 9)
 	for name, b := range map[string][]byte{
 		"more writers than bytes":      {deltaVersion, 0xff, 0x7f, 0},
 		"far more writers":             append(append([]byte{deltaVersion, 1}, many...), 1),
-		"no vector":                    deltaWith(t, headFrom),
-		"a node that is not there":     deltaWith(t, headNode, 0, 0, 100, 9),
-		"a namespace too long":         deltaWith(t, headName, 0xff, 0x01),
-		"more parents than there are":  deltaWith(t, headParents, 0, 0, 0),
-		"parents without number":       deltaWith(t, headParents, append([]byte{1, 1}, many...)...),
-		"a parent before the first":    deltaWith(t, headParent, 0x40),
-		"a parent of seq 0":            deltaWith(t, headSeq),
-		"signatures that are not":      deltaWith(t, headSigned, 1, 1, 6),
-		"nodes that are left":          deltaWith(t, headCount, make([]byte, 1000)...),
-		"a namespace that nobody has":  deltaWith(t, headCount+1, 'x'),
-		"a signature that nobody made": deltaWith(t, headCount+2, 'x'),
+		"no vector":                    with(headFrom),
+		"a node that is not there":     with(headNode, 0, 0, 100, 9),
+		"a namespace too long":         with(headName, 0xff, 0x01),
+		"more parents than there are":  with(headParents, 0, 0, 0),
+		"parents without number":       with(headParents, append([]byte{1, 1}, many...)...),
+		"a parent before the first":    with(headParent, 0x40),
+		"a parent of seq 0":            with(headSeq),
+		"signatures that are not":      with(headSigned, 1, 1, 6),
+		"nodes that are left":          more(headCount, make([]byte, 32)...),
+		"a namespace that nobody has":  more(headCount+1, 'x'),
+		"a signature that nobody made": more(headCount+2, 'x'),
 	} {
 		if d, err := ReadDelta(b); !errors.Is(err, ErrDelta) {
 			t.Errorf("%s: read %v, error %v", name, d, err)
