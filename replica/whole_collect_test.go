@@ -239,7 +239,7 @@ func TestABrokenBootstrapGoesOn(t *testing.T) {
 		for i := range 5 {
 			before := fresh.received()
 			f.net.Heal(source.address, fresh.address)
-			for wait := 0; fresh.received()-before < 200<<10; wait++ {
+			for wait := 0; fresh.received()-before < 120<<10; wait++ {
 				if f.pass(20 * time.Millisecond); wait == 1000 {
 					t.Fatalf("nothing came before break %d", i)
 				}
