@@ -37,7 +37,7 @@ func (m *mesh) build(ctx context.Context, l *link, b protocol.Build, n uint64) p
 	switch {
 	case err == nil && !built.Offered && !built.Withheld:
 		m.breaks.note(breachOf(l, b), false)
-	case err != nil && l.ctx.Err() != nil:
+	case built.Offered, err != nil && l.ctx.Err() != nil: // what an offer has brought is kept if it breaks off
 		m.breaks.note(breachOf(l, b), true)
 	}
 	if err != nil {

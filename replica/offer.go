@@ -33,7 +33,7 @@ var (
 )
 
 // wantsOffer reports whether what a peer lacks is to be offered as a snapshot.
-// broke says that a delta to it broke off.
+// broke says that a delta to it broke off, or that it was offered one before.
 func wantsOffer(b protocol.Build, snap *store.Snapshot, past *crdt.Past, broke bool) (bool, error) {
 	floor := snap.Floor()
 	switch {
@@ -64,8 +64,8 @@ func beyond(past, other *crdt.Past) (n uint64) {
 	return n
 }
 
-// breaks are who lost the link while a delta went to them: the next time it goes
-// in steps. Safe for concurrent use; the zero value is ready.
+// breaks are who lost the link while a delta went to them, or gets what is here in
+// steps: so it does the next time. Safe for concurrent use; the zero value is ready.
 type breaks struct {
 	mu sync.Mutex
 	of map[breach]struct{}
