@@ -226,7 +226,7 @@ func TestABrokenBootstrapGoesOn(t *testing.T) {
 		source, fresh, steady := f.nodes[0], f.nodes[1], f.nodes[2]
 		f.net.Partition([]string{source.address}, []string{fresh.address}, []string{steady.address})
 		f.pass(time.Second)
-		const keys = 30000
+		const keys = 60000
 		for i := range keys {
 			err := source.namespace("edge").UpdateWith(context.Background(), UpdateOptions{Buffered: true}, func(tx *Tx) error {
 				return register(i).Set(tx, fmt.Sprint("a value of some length, so that it takes a while: ", i))
@@ -239,7 +239,7 @@ func TestABrokenBootstrapGoesOn(t *testing.T) {
 		for i := range 5 {
 			before := fresh.received()
 			f.net.Heal(source.address, fresh.address)
-			for wait := 0; fresh.received()-before < 120<<10; wait++ {
+			for wait := 0; fresh.received()-before < 200<<10; wait++ {
 				if f.pass(20 * time.Millisecond); wait == 1000 {
 					t.Fatalf("nothing came before break %d", i)
 				}
