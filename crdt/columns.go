@@ -26,8 +26,8 @@ import (
 //	further  how many events there are, ascending by dot, beside the first
 //
 // and for each event, where the one before is that of the same writer in the
-// columns, or of the seq and with the time that they Begin with, or the time of
-// the last event in them, if there is one
+// columns, or of the seq and with the time that they begin with (0 and 0, but in a
+// Delta), or the time of the last event in them, if there is one
 //
 //	writer   its place in the table
 //	seq      its distance from the one before, by zigzag
@@ -130,9 +130,9 @@ func (t Timestamp) step(millis, logical uint64) (next Timestamp, ok bool) {
 	return 0, false
 }
 
-// Begin says what the columns begin with: seqs of writers, and a time. It is due
-// before the first entry, and their reader must be told the same.
-func (c *Columns) Begin(seqs Vector, time Timestamp) {
+// begin says what the columns begin with: seqs of writers, and a time; without it,
+// 0 and 0. It is due before the first entry, and their reader must be told the same.
+func (c *Columns) begin(seqs Vector, time Timestamp) {
 	c.start = start{seqs, time}
 	c.state.time = time
 }

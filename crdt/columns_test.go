@@ -25,7 +25,7 @@ func columnsOf(entries ...Entry) []byte { return columnsWith(entries, func(*Colu
 func columnsWith(entries []Entry, change func(*Columns)) []byte {
 	var c Columns
 	var table WriterTable
-	c.Begin(columnsStart())
+	c.begin(columnsStart())
 	for _, e := range entries {
 		c.Add(e.Key, e.Record, table.Place)
 	}
@@ -50,7 +50,7 @@ func readColumns(b []byte) (entries []Entry, err error) {
 		}
 	}
 	seqs, time := columnsStart()
-	c := NewColumnsReader(r, count, table.Writers(), seqs, time)
+	c := newColumnsReader(r, count, table.Writers(), seqs, time)
 	for e, ok := c.Next(); ok; e, ok = c.Next() {
 		entries = append(entries, e)
 	}
@@ -146,7 +146,7 @@ func TestColumnsTakeNoMemoryForEachRecord(t *testing.T) {
 		t.Errorf("%v allocations to write %d records", n, len(entries))
 	}
 	n := testing.AllocsPerRun(10, func() {
-		c := NewColumnsReader(NewReader(b), uint64(len(entries)), table.Writers(), nil, 0)
+		c := NewColumnsReader(NewReader(b), uint64(len(entries)), table.Writers())
 		for _, ok := c.Next(); ok; _, ok = c.Next() {
 		}
 	})
@@ -182,7 +182,7 @@ func TestColumnsUnfoldToLittle(t *testing.T) {
 		var r Reader
 		n := testing.AllocsPerRun(1, func() {
 			r.Reset(b)
-			NewColumnsReader(&r, uint64(len(entries)), table.Writers(), nil, 0)
+			NewColumnsReader(&r, uint64(len(entries)), table.Writers())
 		})
 		if r.Err() == nil || n > 6 { // those of the error
 			t.Errorf("%s: read with %v allocations: %v", name, n, r.Err())

@@ -45,8 +45,13 @@ const (
 )
 
 // NewColumnsReader reads the Columns at r of count entries with events of the
-// writers of the table, which began with seqs and time. Errors are left in r.
-func NewColumnsReader(r *Reader, count uint64, table []WriterID, seqs Vector, time Timestamp) *ColumnsReader {
+// writers of the table. Errors are left in r.
+func NewColumnsReader(r *Reader, count uint64, table []WriterID) *ColumnsReader {
+	return newColumnsReader(r, count, table, nil, 0)
+}
+
+// newColumnsReader is NewColumnsReader of columns that begin with seqs and time.
+func newColumnsReader(r *Reader, count uint64, table []WriterID, seqs Vector, time Timestamp) *ColumnsReader {
 	c := &ColumnsReader{r: r, table: table, start: start{seqs, time}}
 	c.state.time = time
 	for i := range c.numbers {

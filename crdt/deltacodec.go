@@ -61,7 +61,7 @@ type blockWriter struct {
 
 // write writes the entries; ok is false if they cannot be in columns.
 func (w *blockWriter) write() (ok bool) {
-	w.columns.Begin(w.d.To, w.d.lastStart())
+	w.columns.begin(w.d.To, w.d.lastStart())
 	w.columns.grow(w.d.Entries)
 	for i := range w.d.Entries {
 		e := &w.d.Entries[i]
@@ -178,7 +178,7 @@ func (w *blockWriter) readBlock(r *Reader, ids []WriterID) (plain bool) {
 		}
 	}
 	w.blocks, w.count, w.at = w.blocks+1, int(count), r.pos
-	c := NewColumnsReader(r, count, w.table.Writers(), w.d.To, w.d.lastStart())
+	c := newColumnsReader(r, count, w.table.Writers(), w.d.To, w.d.lastStart())
 	if r.Err() == nil && len(w.d.Entries)+c.Left() > MaxDeltaEntries {
 		r.Fail("more entries than are allowed")
 	}

@@ -208,7 +208,7 @@ func (d *blockDecoder) readColumns(r *crdt.Reader) *crdt.ColumnsReader {
 	if d.readTable(r); r.Err() == nil && repeats(d.table) {
 		r.Fail("a writer twice in a table")
 	}
-	return crdt.NewColumnsReader(r, count, d.table, nil, 0)
+	return crdt.NewColumnsReader(r, count, d.table)
 }
 
 // rest returns the record that was held back since the next block could have
