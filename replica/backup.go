@@ -34,10 +34,10 @@ func (d *DB) Checkpoint(dir string) error {
 
 // Backup writes all that the database holds at one moment to w, while it goes
 // on: every namespace with its history, what it knows of its peers, and the
-// certificates of its node and cluster. No private key is in it, nor an invite. It ends early with the error of ctx or
-// of w, or ErrClosed, and what was written then is not a whole backup: Restore
-// will say so. What was added to accumulators before is in it, unless it cannot
-// be committed.
+// certificates of its node and cluster. What was added to accumulators before is in
+// it, unless it cannot be committed; no private key is, nor an invite. It ends early
+// with the error of ctx or of w, or ErrClosed, and what was written then is not a
+// whole backup: Restore will say so.
 func (d *DB) Backup(ctx context.Context, w io.Writer) error {
 	keep := func(localKey string) bool { return !slices.Contains(notCopied, localKey) }
 	d.flushAccumulators(ctx)

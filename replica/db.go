@@ -121,10 +121,10 @@ func Open(dir string, options Options) (*DB, error) {
 }
 
 // Close commits what was added to accumulators, ends the watchers and views, waits
-// for commits that have begun, and closes the directory. It does not wait for closures and loops of the
-// embedder: what they ask for afterwards is answered with ErrClosed, and
-// transactions that have not begun to commit never will. To close twice does
-// nothing.
+// for commits that have begun, and closes the directory. It does not wait for
+// closures and loops of the embedder: what they ask for afterwards is answered with
+// ErrClosed, and transactions that have not begun to commit never will. To close
+// twice does nothing.
 func (d *DB) Close() error {
 	d.close.Do(func() {
 		close(d.closing)
