@@ -23,9 +23,10 @@ import (
 type blockEncoder struct {
 	target  int // bytes at which a block ends
 	table   crdt.WriterTable
-	records []byte // in columns, of the first entry only, until there is another
-	count   int    // entries
-	columns *crdt.Columns
+	count   int           // entries
+	records []byte        // in rows
+	columns *crdt.Columns // nil: in rows
+	first   crdt.Entry    // in columns too; alone, it is to be in a row
 }
 
 // isColumns reports whether a block is in columns.
@@ -43,7 +44,7 @@ func newBlockEncoder(inColumns bool) blockEncoder {
 }
 
 // add adds a record, and calls flush, which must take what is there with
-// appendTo, whenever the block is full. It keeps nothing of e.
+// appendTo, whenever the block is full. It keeps e until then.
 func (b *blockEncoder) add(e crdt.Entry, flush func() error) error {
 	for rest := e.Record; len(rest) > 0; {
 		n, size := b.fitting(e.Key, rest)
@@ -67,16 +68,20 @@ func (b *blockEncoder) full(k crdt.Key, n, size int) bool {
 
 // put adds an entry.
 func (b *blockEncoder) put(k crdt.Key, rec crdt.Record) {
-	if b.columns == nil || b.count == 0 {
-		b.records = crdt.AppendString(b.records, string(k))
-		b.records = crdt.AppendRecord(b.records, rec, b.table.Place)
-	} else {
-		b.records = b.records[:0]
-	}
-	if b.columns != nil {
-		b.columns.Add(k, rec, b.table.Place)
-	}
 	b.count++
+	if b.columns == nil {
+		b.putRow(k, rec)
+		return
+	}
+	b.columns.Add(k, rec, b.table.Place)
+	if b.count == 1 {
+		b.first = crdt.Entry{Key: k, Record: rec}
+	}
+}
+
+func (b *blockEncoder) putRow(k crdt.Key, rec crdt.Record) {
+	b.records = crdt.AppendString(b.records, string(k))
+	b.records = crdt.AppendRecord(b.records, rec, b.table.Place)
 }
 
 // filled returns about how many bytes the records take.
@@ -114,14 +119,15 @@ func (b *blockEncoder) appendTo(dst []byte) []byte {
 		dst = b.appendTable(crdt.AppendUint(dst, uint64(b.count)))
 		dst = b.columns.AppendTo(dst)
 	} else {
+		if b.columns != nil && b.count == 1 {
+			b.columns.Reset()
+			b.putRow(b.first.Key, b.first.Record)
+		}
 		dst = crdt.AppendArray(b.appendTable(dst), 2*b.count)
 		dst = append(dst, b.records...)
-		if b.columns != nil {
-			b.columns.Reset()
-		}
 	}
 	b.table.Reset()
-	b.records, b.count = b.records[:0], 0
+	b.count, b.records, b.first = 0, b.records[:0], crdt.Entry{}
 	return dst
 }
 
