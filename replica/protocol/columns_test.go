@@ -174,6 +174,22 @@ func TestColumnsAreForThoseWhoTakeThem(t *testing.T) {
 	}
 }
 
+// A block of one record leaves nothing to the next.
+func TestColumnsBeginAnewBehindARow(t *testing.T) {
+	entries := benchRecords(3)
+	b := newBlockEncoder(true)
+	b.put(entries[0].Key, entries[0].Record)
+	if isColumns(b.appendTo(nil)) {
+		t.Error("one record is in columns")
+	}
+	for _, e := range entries[1:] {
+		b.put(e.Key, e.Record)
+	}
+	if got, want := b.appendTo(nil), columnsOf(entries[1:]...); !bytes.Equal(got, want) {
+		t.Errorf("behind a row %x, without it %x", got, want)
+	}
+}
+
 func TestAnswersInColumnsAreFound(t *testing.T) {
 	for _, columns := range []bool{false, true} {
 		b := newBlockEncoder(columns)
