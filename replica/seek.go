@@ -77,16 +77,17 @@ func (m *mesh) rest(changed <-chan struct{}, wait time.Duration) {
 // those included that are being tried. It looks at no more of a hub's thousands
 // than it takes to tell. The caller holds mu.
 func (m *mesh) enough() bool {
+	wanted := m.meshLinks - m.seeking
 	nodes := map[crdt.NodeID]bool{}
 	for _, l := range m.links {
-		if len(nodes)+m.seeking >= m.meshLinks {
+		if len(nodes) >= wanted {
 			break
 		}
 		if l.live() {
 			nodes[l.peer] = true
 		}
 	}
-	return len(nodes)+m.seeking >= m.meshLinks
+	return len(nodes) >= wanted
 }
 
 // lacking tells which candidates would be of use: those of nodes without a link
