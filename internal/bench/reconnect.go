@@ -19,8 +19,12 @@ import (
 	"github.com/anabranch-db/anabranch/transport"
 )
 
-// crowdPeers are so many as come back at once when a site's uplink does.
-const crowdPeers = 1000
+const (
+	// crowdPeers are so many as come back at once when a site's uplink does.
+	crowdPeers = 1000
+	// reconnects is how often they do.
+	reconnects = 3
+)
 
 // reconnectRow is of a small device, with a memory limit that leaves room for its
 // peers, that all of them come back to.
@@ -68,17 +72,14 @@ func reconnect(l *Lab, dir string) (r resident, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, peers.end()) }()
-	for range 3 { // linked, and twice more
-		var linked bool
-		if err := peers.hear(&linked); err != nil {
-			return r, err
-		}
-		if _, err := fmt.Fprintln(peers.in); err != nil {
-			return r, err
+	var linked bool
+	err = peers.hear(&linked)
+	for i := 0; i < reconnects && err == nil; i++ {
+		if _, err = fmt.Fprintln(peers.in); err == nil {
+			err = peers.hear(&linked)
 		}
 	}
-	var linked bool
-	if err := peers.hear(&linked); err != nil {
+	if err != nil {
 		return r, err
 	}
 	if _, err := fmt.Fprintln(hub.in); err != nil {
