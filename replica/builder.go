@@ -76,7 +76,7 @@ func (m *mesh) buildOrShare(ctx context.Context, l *link, b protocol.Build, n ui
 }
 
 // prepare takes a snapshot for a delta, and waits until it is on disk: nothing
-// is sent before. broke says that a delta to the peer broke off.
+// is sent before. broke is as in wantsOffer.
 func prepare(ctx context.Context, b protocol.Build, broke bool) (*outgoing, error) {
 	ns := b.Namespace.(*store.Namespace)
 	snap, err := ns.Snapshot()

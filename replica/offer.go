@@ -81,7 +81,7 @@ type breach struct {
 // forgotten costs that a delta is sent from its start once more.
 const maxBreaks = 1 << 10
 
-// has reports whether the last delta broke off.
+// has reports whether the last delta broke off, or was offered as a snapshot.
 func (b *breaks) has(at breach) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -4,7 +4,8 @@ import "fmt"
 
 // Profile is how much memory a node may take for speed, where no field of
 // Options says it. anabranch bench --run memory measures the small one against
-// its budget; what the hub's takes was reasoned, and not measured.
+// its budget, and what each of 1,000 peers takes at a hub; the hub's caches were
+// reasoned, and not measured.
 //
 // What a profile bounds is what the database holds. Go's collector lets garbage
 // grow beside it, so a process that has a bound to keep sets the collector too:
@@ -39,8 +40,9 @@ type bounds struct {
 }
 
 // profiles are the bounds of each. A memtable is flushed in one piece, so it
-// and the deltas held in memory go with each other; and the collector may let a
-// small heap grow by half only, which a device has processor time for.
+// and the deltas held in memory go with each other. The collector may let the heap
+// grow by half only where memory is short of processor time: on a small device,
+// and at a hub, where it grows with the peers.
 var profiles = [...]bounds{
 	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 4 << 20, 256, 100, 0, linkBudgetBytes},
 	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 1 << 20, 64, 50, 24 << 20, 512 << 10},
