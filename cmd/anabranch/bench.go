@@ -45,6 +45,7 @@ still is when it is measured twice more.`,
 	cmd.Flags().IntVar(&f.Keys, "keys", 1_000_000, "how many keys a full store has")
 	cmd.Flags().StringVar(&f.Dir, "dir", "", "measure on the disk of this `folder` (default: that of temporary files)")
 	cmd.Flags().StringVar(&f.chart, "chart", "", "write a chart to this SVG `file`")
+	cmd.Flags().StringVar(&f.Profiles, "cpuprofiles", "", "write a CPU profile of each row to this `folder`, for 'go tool pprof'")
 	cmd.Flags().StringVar(&f.accepted, "accepted", "", "fail where a ratio is worse than in this `file`")
 	return cmd
 }

@@ -16,6 +16,9 @@ const (
 	// hotReads is how many keys are read over and over: they fit the cache of
 	// records that a database has by default.
 	hotReads = 8_000
+	// warmReads is how often each is read before that: what is read once is only
+	// noted, and what is read again let in.
+	warmReads = 3
 	// fillBatch is how many keys a transaction writes that fills a store.
 	fillBatch = 1_000
 	// eventBytes is what a record of ours has beside its value.
@@ -207,7 +210,7 @@ func prepareReadMap(l *Lab) (Repetition, error) {
 		keys[i] = string(recordKey(nil, k)[6:])
 	}
 	t := Turns{Each: 20_000, Turns: 10, Ours: p.read(l, ns)}
-	if err := t.Ours(len(keys)); err != nil { // they are cached from then on
+	if err := t.Ours(warmReads * len(keys)); err != nil { // they are cached from then on
 		return nil, err
 	}
 	t.Raw = func(n int) error {
@@ -250,7 +253,7 @@ func prepareReadPebble(l *Lab, n, each int) (Repetition, error) {
 		}
 		return nil
 	}
-	warm := min(n, hotReads)
+	warm := warmReads * min(n, hotReads)
 	if err := errors.Join(t.Ours(warm), t.Raw(warm)); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"slices"
+	"strings"
 )
 
 // MinKeys is the least that Options.Keys may be: rows write to as many.
@@ -19,6 +23,10 @@ type Options struct {
 	Repetitions int
 	// Keys is how many keys a full store has. Default: 1,000,000.
 	Keys int
+	// Profiles is a folder that a CPU profile of each row is written to, of what
+	// it repeats in this process, its raw limit included: NAME.pprof, with "-" for
+	// "/". Default: none.
+	Profiles string
 }
 
 // A Result is what a row came to.
@@ -67,6 +75,11 @@ func Run(ctx context.Context, row *Row, o Options) (result Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
+	stop, err := startProfile(o.Profiles, row.Name)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	var ours, raw, ratios []float64
 	for range o.Repetitions {
 		if err := ctx.Err(); err != nil {
@@ -86,6 +99,27 @@ func Run(ctx context.Context, row *Row, o Options) (result Result, err error) {
 	}
 	result.Reached = row.Goal.Reached(result.Ratio)
 	return result, nil
+}
+
+// startProfile begins a row's CPU profile, if there is a folder for it.
+func startProfile(folder, row string) (stop func() error, err error) {
+	if folder == "" {
+		return func() error { return nil }, nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(folder, strings.ReplaceAll(row, "/", "-")+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 // median returns the middle, or the mean of the middle two.
