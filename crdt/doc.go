@@ -15,6 +15,7 @@
 //   - causal context: what covers a dot; a version vector is one.
 //   - join: the merge of two records under their contexts. There is one.
 //   - delta: the records touched between two vectors, and the later vector.
+//   - columns: records, each told by what it does not share with the one before.
 //   - namespace: the unit of causality, atomicity and replication: one vector.
 //   - expiry: the time from which on a value reads as a removal.
 //   - lens: a type; a fold over the events of a few records under one path.

@@ -44,7 +44,8 @@
 //
 // Collect drops old removals and the log entries of what was superseded, so
 // that the size of a store follows what can be read. Checkpoint tells how long
-// something has been here.
+// something has been here. Backup and Savepoint copy a store at one moment, to a
+// stream and, by links, to a directory beside it.
 //
 // Every run of a node in a namespace writes as a new writer. Its record is
 // committed with its first transaction; its last sequence number is not
