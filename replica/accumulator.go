@@ -27,7 +27,7 @@ type Accumulator struct {
 	counter crdt.Counter
 
 	sum    atomic.Int64 // of what was added, and was not taken by a flush yet
-	queued atomic.Bool  // it is among the dirty
+	queued atomic.Bool  // it is among the dirty; set under mu
 	// spent is why the counter takes no more; nil: it does.
 	spent atomic.Pointer[error]
 
@@ -87,7 +87,7 @@ func (a *Accumulator) Add(delta int64) error {
 			return *spent
 		}
 	}
-	if !a.queued.Load() && !a.queued.Swap(true) { // what a flush has just left goes with the next
+	if !a.queued.Load() { // what a flush has just left goes with the next
 		p.queue(a)
 	}
 	return nil
@@ -109,12 +109,13 @@ func (a *Accumulator) spend(err error) error {
 func (a *Accumulator) add(tx *Tx) error { return a.counter.Add(tx, a.owed) }
 
 // take moves what was added to what is owed, and reports whether it did: both
-// together may not fit.
+// together may not fit, and then it stays queued. The caller holds mu.
 func (a *Accumulator) take() bool {
 	a.queued.Store(false) // first: what is added from now on is queued again
 	for {
 		sum := a.sum.Load()
 		if overflows(a.owed, sum) {
+			a.queued.Store(true)
 			return false
 		}
 		if a.sum.CompareAndSwap(sum, 0) {

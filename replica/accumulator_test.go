@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -144,6 +145,68 @@ func TestAnAddBesideAFlushIsForgottenByNone(t *testing.T) {
 	}
 	if err := ns.Flush(t.Context()); err != nil || count(t, ns, c) != 2*runs {
 		t.Errorf("it is %d (%v)", count(t, ns, c), err)
+	}
+}
+
+// An add that finds its accumulator queued by another is visible after a flush, too.
+func TestAFlushHasAnAddBesideTheOneThatQueued(t *testing.T) {
+	const runs, other = 2_000_000, 1 << 32
+	ns := namespaceOf(t, openWith(t, Options{FS: vfs.NewMem(), BufferedSync: never}), "ns")
+	a := ns.Accumulator(crdt.NewCounter("c"))
+	var over atomic.Bool
+	var all sync.WaitGroup
+	all.Go(func() {
+		for n := 0; n < 1<<30 && !over.Load(); n++ {
+			_ = a.Add(other)
+		}
+	})
+	defer all.Wait()
+	defer over.Store(true)
+	for n := range int64(runs) {
+		add(t, a, 1)
+		ns.adds.flushing.Lock()
+		ns.adds.take()
+		owed := a.owed % other
+		ns.adds.flushing.Unlock()
+		if owed != n+1 {
+			t.Fatalf("after %d adds %d were taken", n+1, owed)
+		}
+	}
+}
+
+// What a flush has taken, and could not commit, does not keep the next one from
+// what was added since: neither where both together do not fit a sum, nor where they
+// are more than one transaction takes.
+func TestAFlushThatWasCancelledLeavesAllToTheNext(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	ns := namespaceOf(t, openWith(t, Options{FS: vfs.NewMem(), BufferedSync: never}), "ns")
+	c := crdt.NewCounter("c")
+	if err := ns.Update(t.Context(), func(tx *Tx) error { return c.Add(tx, -10) }); err != nil {
+		t.Fatal(err)
+	}
+	a := ns.Accumulator(c)
+	add(t, a, math.MaxInt64)
+	wantIs(t, ns.Flush(cancelled), context.Canceled)
+	add(t, a, 5)
+	if err := ns.Flush(t.Context()); err != nil || count(t, ns, c) != math.MaxInt64-5 {
+		t.Errorf("it is %d (%v)", count(t, ns, c), err)
+	}
+
+	const counters = MaxTxOps + MaxAccumulators
+	for i := range counters {
+		add(t, ns.Accumulator(crdt.NewCounter(fmt.Sprint(i))), 1)
+		if i%(MaxAccumulators-1) == 0 {
+			wantIs(t, ns.Flush(cancelled), context.Canceled)
+		}
+	}
+	if err := ns.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, MaxAccumulators, counters - 1} {
+		if n := count(t, ns, crdt.NewCounter(fmt.Sprint(i))); n != 1 {
+			t.Errorf("counter %d is %d", i, n)
+		}
 	}
 }
 

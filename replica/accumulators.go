@@ -47,10 +47,14 @@ func (n *Namespace) mayAccumulate() error {
 	return nil
 }
 
-// queue has a be flushed, within BufferedSync.
+// queue has a be flushed, within BufferedSync. Who finds it queued meanwhile finds
+// it among the dirty: that is one step.
 func (p *accumulators) queue(a *Accumulator) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if a.queued.Swap(true) {
+		return
+	}
 	p.dirty = append(p.dirty, a)
 	p.arm(a.ns, a.ns.db.options.BufferedSync)
 }
@@ -87,25 +91,28 @@ func (n *Namespace) flush(ctx context.Context) (refused, err error) {
 	p := &n.adds
 	p.flushing.Lock()
 	defer p.flushing.Unlock()
-	p.take()
-	if len(p.owing) == 0 {
-		return nil, nil
+	for more := true; more && err == nil; {
+		if more = p.take(); len(p.owing) == 0 {
+			break
+		}
+		var spent error
+		spent, err = p.commit(ctx, n)
+		refused = errors.Join(refused, spent)
+		p.settle(ctx, n, err)
 	}
-	refused, err = p.commit(ctx, n)
-	p.settle(ctx, n, err)
 	return refused, err
 }
 
-// take takes what was added. The caller holds flushing.
-func (p *accumulators) take() {
+// take takes what was added, and reports whether there is more: than one
+// transaction takes beside what is owed from before, or than fits a sum with it.
+// The caller holds flushing.
+func (p *accumulators) take() (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	left := p.dirty[:0]
 	for _, a := range p.dirty {
-		if !a.take() {
-			if !a.queued.Swap(true) { // else it has been queued anew
-				left = append(left, a)
-			}
+		if !a.owing && len(p.owing) >= MaxAccumulators || !a.take() {
+			left = append(left, a)
 			continue
 		}
 		if !a.owing {
@@ -115,6 +122,7 @@ func (p *accumulators) take() {
 	}
 	clear(p.dirty[len(left):])
 	p.dirty = left
+	return len(left) > 0
 }
 
 // commit commits what is owed as one transaction, but for those whose counters
