@@ -59,7 +59,9 @@ func (e *engine) savepoint(dir string) (err error) {
 			err = errors.Join(markFull(err), disk.RemoveAll(part))
 		}
 	}()
-	if err := makeDir(disk, disk.PathDir(dir)); err != nil {
+	// Here, and not by Pebble: that would fsync the directory around it as one of
+	// its own, a failure of which stops it.
+	if err := makeDir(disk, part); err != nil {
 		return err
 	}
 	if err := e.checkpointInto(part); err != nil {
@@ -72,11 +74,13 @@ func (e *engine) savepoint(dir string) (err error) {
 		},
 		func() error { return syncDir(disk, part) },
 		func() error { return disk.Rename(part, dir) },
-		func() error { return syncDir(disk, disk.PathDir(dir)) },
 	} {
 		if err := write(); err != nil {
 			return err
 		}
+	}
+	if err := syncDir(disk, disk.PathDir(dir)); err != nil {
+		return errors.Join(err, disk.Rename(dir, part)) // to go, as who called expects
 	}
 	return nil
 }
