@@ -48,6 +48,7 @@ func ours() []entrant {
 		e("document, merge", memory+", delta", inMemory, memoryMerge),
 		e("counter, add", store+", durable, by 64 at a time", durable, func(l *lab) (float64, error) { return ourCounter(l, false) }),
 		e("counter, add", store+", buffered", buffered, func(l *lab) (float64, error) { return ourCounter(l, true) }),
+		e("counter, add", store+", accumulated", buffered, ourAccumulator),
 		e("counter, add", memory, inMemory, func(*lab) (float64, error) { return memoryCounter(false) }),
 		e("counter, size", memory+", delta", inMemory, func(*lab) (float64, error) { return memoryCounter(true) }),
 	}
@@ -280,14 +281,40 @@ func ourCounter(l *lab, b bool) (perSecond float64, err error) {
 		if err != nil {
 			return err
 		}
-		return ns.View(background, func(v *replica.View) error {
-			if got, err := c.Get(v); err != nil || got != int64(n) {
-				return fmt.Errorf("the counter is %d, not %d: %w", got, n, err)
-			}
-			return nil
-		})
+		return readsAs(ns, c, n)
 	})
 	return perSecond, err
+}
+
+// ourAccumulator adds to a counter whose adds of 50 ms are one transaction, and
+// counts until the last of them is in it.
+func ourAccumulator(l *lab) (perSecond float64, err error) {
+	const n = 10 * increments // else it is over before the first
+	err = inNamespace(l, replica.Options{}, func(_ string, _ *replica.DB, ns *replica.Namespace) error {
+		c := crdt.NewCounter("count")
+		sum, start := ns.Accumulator(c), time.Now()
+		for range n {
+			if err := sum.Add(1); err != nil {
+				return err
+			}
+		}
+		if err := ns.Flush(background); err != nil {
+			return err
+		}
+		perSecond = n / time.Since(start).Seconds()
+		return readsAs(ns, c, n)
+	})
+	return perSecond, err
+}
+
+// readsAs wants a counter to be n.
+func readsAs(ns *replica.Namespace, c crdt.Counter, n int) error {
+	return ns.View(background, func(v *replica.View) error {
+		if got, err := c.Get(v); err != nil || got != int64(n) {
+			return fmt.Errorf("the counter is %d, not %d: %w", got, n, err)
+		}
+		return nil
+	})
 }
 
 // identities are of a cluster of two.
