@@ -109,8 +109,7 @@ func (c Counter) Add(tx Tx, delta int64) error {
 
 // slot returns the key of the slot of w.
 func (c Counter) slot(w WriterID) (Key, error) {
-	var sub [slotSubBytes]byte
-	return c.at(string(append(append(sub[:0], slotSub...), w[:]...)))
+	return c.at(slotKey(w))
 }
 
 // Reset takes away all amounts that the transaction can see, and reports
