@@ -36,7 +36,8 @@ type Accumulator struct {
 }
 
 // Accumulator returns one of a counter. Several of one counter do not disturb each
-// other.
+// other. If no constructor made the counter, or its path is too long, each Add fails
+// with crdt.ErrPath.
 func (n *Namespace) Accumulator(c crdt.Counter) *Accumulator {
 	a := &Accumulator{ns: n, counter: c}
 	if _, err := crdt.MakeKey(c.Path(), crdt.TypeCounter, string(make([]byte, 1+len(crdt.WriterID{})))); err != nil {
