@@ -2,6 +2,7 @@ package crdt
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,6 +127,34 @@ func deltaWith(t *testing.T, change func(columns [][]byte)) []byte {
 		changed = appendCounted(changed, c)
 	}
 	return append(changed, r.Rest()...)
+}
+
+// A head with more parents than bytes is refused before one of them is read, and a
+// writer with more than are allowed when it comes.
+func TestDeltaWithTooManyParentsIsRefused(t *testing.T) {
+	refused := func(b []byte, why string) {
+		t.Helper()
+		if _, err := ReadDelta(b); !errors.Is(err, ErrDelta) || !strings.Contains(fmt.Sprint(err), why) {
+			t.Errorf("error %v, want one that says %q", err, why)
+		}
+	}
+	much := deltaWith(t, func(columns [][]byte) {
+		nodes := columnReader{buf: columns[headNode]}
+		m, ok := nodes.measure(0)
+		if !ok || m.count < 4 {
+			t.Fatalf("%d writers", m.count)
+		}
+		columns[headParents] = binary.AppendUvarint(append(binary.AppendUvarint(nil, 1<<20), 1, 1), m.count-3)
+	})
+	refused(much, fmt.Sprintf("column %d ", headParents))
+
+	d := fleetDelta(t)
+	rec := *d.Writers[0]
+	for i := range MaxParents + 1 {
+		rec.Parents = append(rec.Parents, Dot{WriterID{1, byte(i >> 8), byte(i)}, 1})
+	}
+	d.Writers[0] = &rec
+	refused(AppendDelta(nil, d), fmt.Sprintf("%d parents", len(rec.Parents)))
 }
 
 func TestDeltaHeadsThatBreakTheRulesAreRefused(t *testing.T) {
