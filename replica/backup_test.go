@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/anabranch-db/anabranch/transport"
 )
 
 // A device is backed up, goes on, breaks, and is replaced: by its backup under
@@ -68,6 +70,27 @@ func TestABackupHasNoKeyAndNoInvite(t *testing.T) {
 	edge := namespaceOf(t, same, "edge").store
 	if v := edge.Visible().Normal(); len(v) != 1 {
 		t.Errorf("the node has %d branches", len(v))
+	}
+}
+
+// A repair is the first to open this one, which nothing is wrong with.
+func TestACheckpointThatIsRepairedHasNoInvite(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "noon")
+	if _, err := Init(dir); err != nil {
+		t.Fatal(err)
+	}
+	db := openAt(t, dir)
+	if _, _, err := db.Invite(InviteOptions{Addresses: []string{"192.0.2.1:1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Checkpoint(to); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Repair(t.Context(), to, RepairOptions{Alone: true}); err != nil || r.Aside != "" {
+		t.Fatalf("%+v, error %v", r, err)
+	}
+	if open, err := openAt(t, to).store.Local(transport.InvitesKey); err != nil || open != nil {
+		t.Errorf("the checkpoint has an invite (%v)", err)
 	}
 }
 

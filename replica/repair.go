@@ -60,7 +60,7 @@ func Repair(ctx context.Context, dir string, o RepairOptions) (Repaired, error) 
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
-	found, err := store.Repair(ctx, dir, store.Options{FS: o.FS})
+	found, err := store.Repair(ctx, dir, store.Options{FS: o.FS, Forget: notCopied})
 	if err != nil {
 		return Repaired{}, err
 	}
@@ -69,7 +69,7 @@ func Repair(ctx context.Context, dir string, o RepairOptions) (Repaired, error) 
 	if err != nil || self.member != nil && !o.Alone {
 		return done, err
 	}
-	s, err := store.Open(dir, store.Options{FS: o.FS, Node: self.node, Sign: self.sign})
+	s, err := store.Open(dir, store.Options{FS: o.FS, Node: self.node, Sign: self.sign, Forget: notCopied})
 	if err != nil {
 		return done, err
 	}

@@ -46,7 +46,7 @@ type Options struct {
 	// over; 0 is 4 MiB.
 	RecordCacheBytes int64
 	// Forget are node-local values that a copy must not have: they are removed
-	// when a Savepoint is opened for the first time.
+	// when a Savepoint is opened, or repaired, for the first time.
 	Forget []string
 	// Visible is called after a commit or an apply became visible, and
 	// Durable after all that was visible at some moment became durable. They

@@ -264,6 +264,10 @@ func (r *repairer) fill(ctx context.Context) (err error) {
 	v := &salvage{ctx: ctx, store: s, fs: r.fs, data: r.fs.PathJoin(r.done.Aside, dataDir), done: &r.done,
 		dropped: map[uint32]bool{}}
 	err = v.run()
+	// What does not say that it was open before may be a savepoint that never was.
+	if state, damaged := readFormat(r.fs, r.done.Aside); err == nil && (damaged != nil || state != stateReady) {
+		err = s.forget()
+	}
 	if err == nil {
 		err = s.Check(ctx)
 	}

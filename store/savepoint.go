@@ -96,18 +96,14 @@ func (e *engine) checkpointInto(dir string) error {
 }
 
 // forget removes what a savepoint that is opened for the first time must not
-// bring along, durably, and makes it a store like any other.
-func (s *Store) forget(dir string) error {
-	err := s.commit(s.engine.apply, func(b *pebble.Batch) (err error) {
+// bring along, durably.
+func (s *Store) forget() error {
+	return s.commit(s.engine.apply, func(b *pebble.Batch) (err error) {
 		for _, key := range s.options.Forget {
 			err = errors.Join(err, b.Delete(localKey(key), nil))
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return writeFormat(s.engine.aside.disk, dir, stateReady)
 }
 
 // aside is the filesystem that Pebble is given: the guard, but for the directory

@@ -72,6 +72,30 @@ func TestASavepointHoldsWhatTheStoreHeld(t *testing.T) {
 	}
 }
 
+// Nor does it bring along what it must not where it is repaired, and not opened, first.
+func TestASavepointThatIsRepairedForgets(t *testing.T) {
+	f, disk := &fleet{t: t}, vfs.NewMem()
+	s := goldenStore(f, disk)
+	err := errors.Join(s.SetLocal("kept", []byte("1")), s.SetLocal("secret", []byte("2")), s.Savepoint("noon"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove("noon/WITNESS"); err != nil {
+		t.Fatal(err)
+	}
+	o := f.options(1, disk)
+	o.Forget = []string{"secret"}
+	if r, err := store.Repair(t.Context(), "noon", o); err != nil || r.Aside == "" {
+		t.Fatalf("%+v, error %v", r, err)
+	}
+	saved := f.openIn(t, 1, disk, "noon", "secret")
+	for key, want := range map[string]string{"kept": "1", "secret": ""} {
+		if v, err := saved.Local(key); string(v) != want || err != nil {
+			t.Errorf("%s is %q (%v)", key, v, err)
+		}
+	}
+}
+
 // Taken beside writers it is of one moment for all namespaces.
 func TestASavepointIsOfOneMoment(t *testing.T) {
 	f, f2, disk := &fleet{t: t}, &fleet{t: t}, vfs.NewMem()

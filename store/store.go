@@ -66,7 +66,9 @@ func open(dir string, o Options, why purpose) (*Store, error) {
 	s := newStore(dir, o, e)
 	err = errors.Join(s.loadCatalog(), s.stages.clean(e))
 	if err == nil && e.saved && why == purposeServe {
-		err = s.forget(dir)
+		if err = s.forget(); err == nil { // from now on it is a store like any other
+			err = writeFormat(e.aside.disk, dir, stateReady)
+		}
 	}
 	if err != nil {
 		return nil, closed(fmt.Errorf("open store %s: %w", dir, err), e.Close())
