@@ -211,10 +211,12 @@ func (t *touched) add(key []byte) {
 // the sender has not seen, so the sender's replaces it. Where looking at the
 // log would cost more than reading the records, all are taken as touched.
 //
+// Each key that is found is told to found, unless that is nil.
+//
 // A removal of ours that was collected, or a value that had expired, has no
 // entry there any more: where the sender has not seen all that may have been,
 // the log does not tell.
-func (a *apply) findTouched(records int) error {
+func (a *apply) findTouched(records int, found func(key []byte)) error {
 	a.reads.most = records
 	if !a.to.CoversAll(a.snap.view.at.floor) {
 		a.touched.all = true
@@ -231,6 +233,9 @@ func (a *apply) findTouched(records int) error {
 			a.touched.all = true
 		} else {
 			a.touched.add(key)
+			if found != nil {
+				found(key)
+			}
 		}
 		return !a.touched.all
 	})

@@ -197,3 +197,6 @@ func (ns *Namespace) Queued() int {
 	defer ns.queue.mu.Unlock()
 	return len(ns.queue.waiting)
 }
+
+// CompareEntries orders entries by their keys.
+func CompareEntries(a, b crdt.Entry) int { return compareKey(a, b.Key) }

@@ -19,22 +19,33 @@ type tableMerge struct {
 	*apply
 	stage  *stage
 	tables *tableWriter
+	staged []table  // of the stage, which are as they are to be
 	at     position // up to which own commits are in the tables
 }
 
 func newTableMerge(a *apply, st *stage) (*tableMerge, error) {
-	tables, err := a.ns.store.newTableWriter(st.id)
-	return &tableMerge{a, st, tables, a.snap.view.at}, err
+	tables, err := a.ns.store.newTableWriter(st.id, "merged")
+	return &tableMerge{apply: a, stage: st, tables: tables, at: a.snap.view.at}, err
 }
 
 func (m *tableMerge) discard() error { return m.tables.remove() }
 
 // prepare writes the tables, and those again that are overtaken meanwhile.
 func (m *tableMerge) prepare() error {
-	if err := m.findTouched(m.stage.count); err != nil {
+	staged, err := m.stage.cutTables()
+	if err != nil {
 		return err
 	}
-	if err := m.build(); err != nil {
+	overlap := map[string]bool{} // staged tables that keys lie in which both sides wrote
+	err = m.findTouched(m.stage.count, func(key []byte) {
+		if at, ok := around(staged, crdt.Key(key)); ok {
+			overlap[at.path] = true
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.build(staged, overlap); err != nil {
 		return err
 	}
 	for range stagedRounds {
@@ -50,14 +61,14 @@ func (m *tableMerge) prepare() error {
 }
 
 // build writes all tables.
-func (m *tableMerge) build() error {
+func (m *tableMerge) build(staged []table, overlap map[string]bool) error {
 	if err := m.putMeta(m.tables.put); err != nil {
 		return err
 	}
 	if err := errors.Join(m.tables.cut(), m.buildLog(), m.tables.cut()); err != nil {
 		return err
 	}
-	if err := m.buildRecords("", "", true); err != nil {
+	if err := m.takeRecords(staged, overlap); err != nil {
 		return err
 	}
 	if err := errors.Join(m.putFloor(m.tables.put), m.buildExpiry(), m.tables.cut()); err != nil {
@@ -66,6 +77,26 @@ func (m *tableMerge) build() error {
 	if m.done.Records != m.stage.count && !m.stage.replace {
 		return fmt.Errorf("%w: %d of its records came twice, with others between",
 			crdt.ErrDelta, m.stage.count-m.done.Records)
+	}
+	return nil
+}
+
+// takeRecords takes the staged tables over, and writes those again that are not
+// as they are to be; where some of the records are loose, it writes all.
+func (m *tableMerge) takeRecords(staged []table, overlap map[string]bool) error {
+	if m.stage.loose {
+		return m.buildRecords("", "", true)
+	}
+	if err := m.admitTables(m.stage); err != nil {
+		return err
+	}
+	collected := len(m.snap.view.at.floor) > 0
+	for _, at := range staged {
+		if !m.touched.all && !overlap[at.path] && !at.absent && !(at.leaves && collected) {
+			m.staged = append(m.staged, at)
+		} else if err := m.buildRecords(at.first, at.last, false); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -163,7 +194,7 @@ func (m *tableMerge) catchUp() (bool, error) {
 		return false, err
 	}
 	for _, old := range stale {
-		if err := m.tables.discard(old); err != nil {
+		if err := m.discardTable(old); err != nil {
 			return false, err
 		}
 		if err := m.buildRecords(old.first, old.last, false); err != nil {
@@ -185,12 +216,15 @@ func (m *tableMerge) stale() ([]table, error) {
 			return err == nil
 		}
 		m.touched.add(key)
-		at := m.tables.holding(crdt.Key(key))
+		at, ok := m.holding(crdt.Key(key))
+		if !ok {
+			panic(fmt.Sprintf("store: no table holds the staged key %q", string(key)))
+		}
 		found[at.path] = at
 		return true
 	})
 	tables := make([]table, 0, len(found))
-	for _, at := range m.tables.tables {
+	for _, at := range slices.Concat(m.staged, m.tables.tables) {
 		if _, ok := found[at.path]; ok {
 			tables = append(tables, at)
 		}
@@ -221,7 +255,7 @@ func (m *tableMerge) publish() error {
 	if err := ns.store.engine.sync(); err != nil {
 		return err
 	}
-	if err := ns.publishTables(m.tables.paths(), m.move()); err != nil {
+	if err := ns.publishTables(append(m.tables.paths(), pathsOf(m.staged)...), m.move()); err != nil {
 		return err
 	}
 	m.settled()
@@ -229,18 +263,32 @@ func (m *tableMerge) publish() error {
 	return nil
 }
 
-// holding returns the table that has a record which is in one of them.
-func (t *tableWriter) holding(k crdt.Key) table {
-	for _, at := range t.tables {
-		if at.first <= k && k <= at.last && at.first != "" {
-			return at
-		}
+// holding returns the table that a staged record is in.
+func (m *tableMerge) holding(k crdt.Key) (table, bool) {
+	if at, ok := holding(m.staged, k); ok {
+		return at, true
 	}
-	panic(fmt.Sprintf("store: no table holds the staged key %q", string(k)))
+	return holding(m.tables.tables, k)
 }
 
-// discard removes a table, and forgets it.
-func (t *tableWriter) discard(old table) error {
-	t.tables = slices.DeleteFunc(t.tables, func(at table) bool { return at == old })
-	return t.engine.FS.Remove(old.path)
+// holding returns the one of tables that a record is in which is in one of them.
+func holding(tables []table, k crdt.Key) (table, bool) {
+	for _, at := range tables {
+		if at.first <= k && k <= at.last && at.first != "" {
+			return at, true
+		}
+	}
+	return table{}, false
+}
+
+// discardTable forgets a table, and removes it, unless it is the stage's, from
+// which it is written again.
+func (m *tableMerge) discardTable(old table) error {
+	before := len(m.staged)
+	m.staged = slices.DeleteFunc(m.staged, func(at table) bool { return at == old })
+	if len(m.staged) < before {
+		return nil
+	}
+	m.tables.tables = slices.DeleteFunc(m.tables.tables, func(at table) bool { return at == old })
+	return m.tables.engine.FS.Remove(old.path)
 }

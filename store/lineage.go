@@ -149,6 +149,29 @@ func (l *lineage) assign(w crdt.WriterID) uint32 {
 	return l.numbers[at] - 1
 }
 
+// foresee returns the number of a writer that is known. If it has none, all that
+// wait to be saved get theirs, ancestors first, as if they were introduced: what
+// is staged names them. A number that is not saved is a gap.
+func (l *lineage) foresee(w crdt.WriterID) (uint32, bool) {
+	if n, ok := l.number(w); ok {
+		return n, true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending[w] == nil {
+		return 0, false
+	}
+	waiting := make([]crdt.WriterID, 0, len(l.pending))
+	for w := range l.pending {
+		waiting = append(waiting, w)
+	}
+	slices.SortFunc(waiting, func(a, b crdt.WriterID) int { return cmp.Compare(l.known.Index(a), l.known.Index(b)) })
+	for _, w := range waiting {
+		l.assign(w)
+	}
+	return l.assign(w), true
+}
+
 // introduce numbers the writers that v covers and since, the namespace's
 // vector, does not, and returns their records, ordered by number: a batch that
 // makes v part of the vector has to save them. All are known.

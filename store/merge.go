@@ -30,7 +30,7 @@ func (m *batchMerge) discard() error { return m.batch.Close() }
 
 // prepare builds the batch.
 func (m *batchMerge) prepare() error {
-	if err := m.findTouched(len(m.entries)); err != nil {
+	if err := m.findTouched(len(m.entries), nil); err != nil {
 		return err
 	}
 	fresh, err := m.putRecords()

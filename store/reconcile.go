@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/anabranch-db/anabranch/crdt"
 )
@@ -72,7 +73,11 @@ func (r *Reconciliation) From(vector, floor crdt.Vector) error {
 	if err := r.closeView(); err != nil {
 		return r.fail(err)
 	}
-	r.view = &stagedView{r.snap, r.stage, r.ns.store.engine.DB.NewSnapshot()}
+	tables, err := r.stage.cutTables()
+	if err != nil {
+		return r.fail(err)
+	}
+	r.view = &stagedView{r.snap, r.stage, slices.Clone(tables), r.ns.store.engine.DB.NewSnapshot()}
 	r.to, r.floor = vector, floor
 	return nil
 }
@@ -159,8 +164,8 @@ func (r *Reconciliation) Finish() (Applied, error) {
 		return Applied{}, r.fail(err)
 	}
 	r.ended, r.entries = errEnded, nil
-	r.stage.remove() // if it fails, so will what comes next, and Open does it
 	r.closeView()
+	r.stage.remove() // if it fails, so will what comes next, and Open does it
 	r.snap.Close()
 	if done.Changed {
 		ns.merged()
@@ -209,6 +214,7 @@ func (r *Reconciliation) finish() (done Applied, err error) {
 func (r *Reconciliation) stageOvertaken(a *apply) error {
 	since, now := r.snap.Past(), a.snap.Past()
 	came := r.ns.ahead(since, meet(now, a.to))
+	r.stage.tables.sealed = true // few come, each after a look for what is there
 	var failed error
 	err := scanLog(a.snap.view.snap, r.ns.log, came, func(_ uint32, _ uint64, key []byte) bool {
 		var staged bool

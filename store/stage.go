@@ -47,20 +47,24 @@ func (e *engine) deleteRange(lower, upper []byte) error {
 	return e.free(b, false)
 }
 
-// stage is the part of a delta that went to disk, in the staging space:
+// stage is the part of a delta that went to disk: the records that came in the
+// order of their keys in tables (stagetables.go), the log of the events that may
+// be new here in files of its own (stagelog.go), and in the staging space:
 //
-//	record   value as in the record space
+//	record   of those that came otherwise: value as in the record space
 //	expiry   as in the expiry index, of the events that may be new here
 //
-// and in files of its own the log of these events (stagelog.go).
-// Its vector is not known before the delta ends, so writers are numbered per
-// stage, in the order in which they come.
+// Its vector is not known before the delta ends, so in the space and in the log
+// writers are numbered per stage, in the order in which they come.
 type stage struct {
 	ns      *Namespace
 	id      uint32
 	records prefix
 	expiry  prefix
 	log     stageLog
+	tables  stageTables
+	loose   bool // some records are in the space
+	kept    bool // something is
 	numbers map[crdt.WriterID]uint32
 	writers []crdt.WriterID
 	count   int  // records put
@@ -80,7 +84,11 @@ func (ns *Namespace) newStage() *stage {
 
 // remove frees the disk.
 func (st *stage) remove() error {
-	return errors.Join(st.log.remove(), st.ns.store.engine.deleteRange(stageRange(st.id)))
+	err := errors.Join(st.log.remove(), st.removeTables())
+	if st.kept {
+		err = errors.Join(err, st.ns.store.engine.deleteRange(stageRange(st.id)))
+	}
+	return err
 }
 
 // number interns a writer.
@@ -116,7 +124,7 @@ func (st *stage) spill(entries []crdt.Entry, covered *crdt.Past) error {
 		if b.Len() < stageBatchBytes {
 			continue
 		}
-		if err := e.apply(b, false); err != nil {
+		if err := st.keep(b); err != nil {
 			return err
 		}
 		b.Close()
@@ -125,24 +133,33 @@ func (st *stage) spill(entries []crdt.Entry, covered *crdt.Past) error {
 	if b.Empty() {
 		return nil
 	}
-	return e.apply(b, false)
+	return st.keep(b)
+}
+
+// keep puts a batch into the staging space.
+func (st *stage) keep(b *pebble.Batch) error {
+	st.kept = true
+	return st.ns.store.engine.apply(b, false)
 }
 
 func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered *crdt.Past) error {
-	bl := &st.builder
-	bl.key = st.records.record(bl.key[:0], e.Key)
-	bl.value = appendRecord(bl.value[:0], e.Record, st.number)
-	if len(st.writers) > crdt.MaxVectorEntries {
-		return fmt.Errorf("%w: events of more than %d writers", crdt.ErrDelta, crdt.MaxVectorEntries)
+	inTable, err := st.putTable(e)
+	if err == nil && !inTable {
+		err = st.putLoose(b, e)
 	}
-	st.count++
-	if err := b.Set(bl.key, bl.value, nil); err != nil {
+	if err != nil {
 		return err
 	}
+	st.count++
+	bl := &st.builder
 	for i := range e.Record {
 		d := e.Record[i].Dot
 		if covered.Covers(d) {
 			continue
+		}
+		if inTable {
+			w := st.tables.writer(st.ns, d.Writer)
+			w.time = max(w.time, e.Record[i].Time)
 		}
 		if expires := e.Record[i].Expires; expires != 0 {
 			bl.key = st.expiry.expiring(bl.key[:0], bucketOf(expires, st.ns.store.now()), e.Key)
@@ -154,11 +171,31 @@ func (st *stage) put(b *pebble.Batch, e *crdt.Entry, covered *crdt.Past) error {
 			return err
 		}
 	}
+	return st.checkWriters()
+}
+
+// checkWriters refuses events of more writers than a vector has.
+func (st *stage) checkWriters() error {
+	if len(st.writers) > crdt.MaxVectorEntries {
+		return fmt.Errorf("%w: events of more than %d writers", crdt.ErrDelta, crdt.MaxVectorEntries)
+	}
 	return nil
+}
+
+// putLoose puts a record into the staging space.
+func (st *stage) putLoose(b *pebble.Batch, e *crdt.Entry) error {
+	st.loose = true
+	bl := &st.builder
+	bl.key = st.records.record(bl.key[:0], e.Key)
+	bl.value = appendRecord(bl.value[:0], e.Record, st.number)
+	return errors.Join(st.checkWriters(), b.Set(bl.key, bl.value, nil))
 }
 
 // has reports whether a record is staged.
 func (st *stage) has(k []byte) (bool, error) {
+	if found, err := st.holdsInTable(k); found || err != nil || !st.loose {
+		return found, err
+	}
 	_, closer, err := st.ns.store.engine.DB.Get(append(st.records[:], k...))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
@@ -171,27 +208,29 @@ func (st *stage) has(k []byte) (bool, error) {
 
 // scan yields the staged records from one key up to and including another; an
 // empty last is the end.
-func (st *stage) scan(first, last crdt.Key, yield func(*crdt.Entry) error) error {
-	lower, upper := st.records.bounds(crdt.Span{From: first, To: last})
+func (st *stage) scan(first, last crdt.Key, yield func(*crdt.Entry) error) (err error) {
+	span := crdt.Span{From: first}
 	if last != "" {
-		upper = append(upper, 0)
+		span.To = last + "\x00"
 	}
-	it, err := st.ns.store.engine.DB.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	tables, err := st.cutTables()
 	if err != nil {
-		return readError(err)
+		return err
 	}
-	defer it.Close()
-	d := recordReader{writers: st.writer}
-	for ok := it.First(); ok; ok = it.Next() {
-		e, err := d.entry(it)
-		if err == nil {
-			err = yield(&e)
+	c, err := st.cursor(st.ns.store.engine.DB, tables, span)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	for {
+		e, ok, err := c.next()
+		if err != nil || !ok {
+			return err
 		}
-		if err != nil {
+		if err := yield(&e); err != nil {
 			return err
 		}
 	}
-	return readError(it.Error())
 }
 
 // scanExpiry yields the entries of the expiry index, without their prefix.

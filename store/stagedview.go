@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"iter"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,7 +14,8 @@ import (
 type stagedView struct {
 	snap   *Snapshot
 	stage  *stage
-	staged *pebble.Snapshot
+	tables []table          // of the stage, when the view began
+	staged *pebble.Snapshot // of what is loose in it
 }
 
 // Scan implements View.
@@ -25,32 +27,28 @@ func (v *stagedView) Scan(span crdt.Span) iter.Seq2[crdt.Entry, error] {
 	}
 }
 
-func (v *stagedView) scan(span crdt.Span, yield func(crdt.Entry, error) bool) error {
-	lower, upper := v.stage.records.bounds(span)
-	it, err := v.staged.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+func (v *stagedView) scan(span crdt.Span, yield func(crdt.Entry, error) bool) (err error) {
+	c, err := v.stage.cursor(v.staged, v.tables, span)
 	if err != nil {
-		return readError(err)
+		return err
 	}
-	defer it.Close()
-	d := recordReader{writers: v.stage.writer}
+	defer func() { err = errors.Join(err, c.close()) }()
+	staged, ok, err := c.next()
 	// ahead yields what is staged before a key, and takes what is at it.
-	ok := it.First()
 	ahead := func(upTo crdt.Key, all bool) (met, more bool, err error) {
-		for ; ok; ok = it.Next() {
-			at := crdt.Key(it.Key()[prefixLen:])
-			if at > upTo && !all {
-				break
-			}
-			e, err := d.entry(it)
-			if err != nil {
-				return false, false, err
-			}
-			if len(e.Record) > 0 && !yield(e, nil) {
+		for ok && (all || staged.Key <= upTo) {
+			if len(staged.Record) > 0 && !yield(staged, nil) {
 				return false, false, nil
 			}
-			met = met || at == upTo
+			met = met || staged.Key == upTo
+			if staged, ok, err = c.next(); err != nil {
+				return false, false, err
+			}
 		}
-		return met, true, readError(it.Error())
+		return met, true, nil
+	}
+	if err != nil {
+		return err
 	}
 	for e, err := range v.snap.Scan(span) {
 		if err != nil {

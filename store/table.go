@@ -18,6 +18,8 @@ import (
 type table struct {
 	path        string
 	first, last crdt.Key // of the records in it; empty if it has none
+	absent      bool     // some of them are staged without events
+	leaves      bool     // some have events that a collection may have dropped
 }
 
 // tableWriter writes sorted tables of about tableBytes, from keys that come
@@ -33,8 +35,8 @@ type tableWriter struct {
 	size   int
 }
 
-// newTableWriter writes tables for the stage with the given id.
-func (s *Store) newTableWriter(id uint32) (*tableWriter, error) {
+// newTableWriter writes tables for the stage with the given id; what says which.
+func (s *Store) newTableWriter(id uint32, what string) (*tableWriter, error) {
 	e := s.engine
 	if err := e.FS.MkdirAll(s.stages.dir, 0o755); err != nil {
 		return nil, err
@@ -45,7 +47,7 @@ func (s *Store) newTableWriter(id uint32) (*tableWriter, error) {
 	return &tableWriter{
 		engine:  e,
 		options: o.MakeWriterOptions(0, e.DB.TableFormat()),
-		path:    func(n int) string { return e.FS.PathJoin(s.stages.dir, fmt.Sprintf("%d-%d.sst", id, n)) },
+		path:    func(n int) string { return e.FS.PathJoin(s.stages.dir, fmt.Sprintf("%d-%s-%d.sst", id, what, n)) },
 	}, nil
 }
 
@@ -117,10 +119,12 @@ func (t *tableWriter) remove() error {
 	return err
 }
 
-func (t *tableWriter) paths() []string {
-	paths := make([]string, len(t.tables))
-	for i := range t.tables {
-		paths[i] = t.tables[i].path
+func (t *tableWriter) paths() []string { return pathsOf(t.tables) }
+
+func pathsOf(tables []table) []string {
+	paths := make([]string, len(tables))
+	for i := range tables {
+		paths[i] = tables[i].path
 	}
 	return paths
 }
