@@ -185,6 +185,7 @@ func (st *stage) checkWriters() error {
 // putLoose puts a record into the staging space.
 func (st *stage) putLoose(b *pebble.Batch, e *crdt.Entry) error {
 	st.loose = true
+	st.tables.last = max(st.tables.last, e.Key)
 	bl := &st.builder
 	bl.key = st.records.record(bl.key[:0], e.Key)
 	bl.value = appendRecord(bl.value[:0], e.Record, st.number)

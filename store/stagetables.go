@@ -22,7 +22,7 @@ import (
 type stageTables struct {
 	*tableWriter          // nil: there is none yet
 	sealed       bool     // all that comes is loose
-	last         crdt.Key // of them
+	last         crdt.Key // of all that came; a key that comes again is loose
 	writers      map[crdt.WriterID]*stagedWriter
 	latest       *stagedWriter // the one looked up last
 
