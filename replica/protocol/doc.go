@@ -100,7 +100,8 @@
 //   - A floor says of which removals some may have been collected. With each
 //     delta goes what is new of its snapshot's floor, which the receiver joins
 //     into its own. Who asks and does not cover the floor, or lacks nearly
-//     everything, gets a Source in place of a delta, and reconciles.
+//     everything and has little else, gets a Source in place of a delta, and
+//     reconciles.
 //   - A namespace that a link may not carry, for what it costs or for what is
 //     granted, is not announced on it, or is Gone. So nothing is told of it
 //     either way, and no peer of whatever release pushes any.
