@@ -189,6 +189,7 @@ func (d *DB) openNetwork() (transport.Network, error) {
 	o := transport.Options{
 		Listen: d.options.Listen, Now: d.options.Now, Revoked: d.roster.revoked,
 		KeepAlive: d.options.KeepAlive, IgnoreExpiry: d.options.IgnoreExpiry, Doubts: d.doubts,
+		MaxHandshakes: profiles[d.options.Profile].handshakes,
 	}
 	if d.invites != nil {
 		o.Registrar, o.Authority = registrar{d.invites, d.roster}, d.authority

@@ -19,8 +19,8 @@ const (
 	// ProfileSmallDevice keeps a million keys and 8 peers in about 40 MiB of
 	// resident memory, of which the program itself is more than half: a cache of
 	// 4 MiB, memtables of 1 MiB, 1 MiB of decoded records, deltas held in memory
-	// up to 1 MiB, 512 KiB received on a link and not applied yet, and 64 open
-	// files. Bulk comes in more slowly.
+	// up to 1 MiB, 512 KiB received on a link and not applied yet, 32 handshakes at
+	// a time, and 64 open files. Bulk comes in more slowly.
 	ProfileSmallDevice
 	// ProfileHub is for a node that thousands sync with: a cache of 128 MiB,
 	// memtables of 16 MiB, 16 MiB of folds, 64 MiB of decoded records, and 1,024
@@ -37,6 +37,7 @@ type bounds struct {
 	gcPercent                                          int
 	memoryLimit                                        int64
 	linkBytes                                          int64 // received on one link, and not applied yet
+	handshakes                                         int   // of others, at a time
 }
 
 // profiles are the bounds of each. A memtable is flushed in one piece, so it
@@ -44,9 +45,9 @@ type bounds struct {
 // grow by half only where memory is short of processor time: on a small device,
 // and at a hub, where it grows with the peers.
 var profiles = [...]bounds{
-	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 4 << 20, 256, 100, 0, linkBudgetBytes},
-	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 1 << 20, 64, 50, 24 << 20, 512 << 10},
-	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 50, 0, linkBudgetBytes},
+	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 4 << 20, 256, 100, 0, linkBudgetBytes, 256},
+	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 1 << 20, 64, 50, 24 << 20, 512 << 10, 32},
+	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 50, 0, linkBudgetBytes, 256},
 }
 
 // ParseProfile returns the profile of a name that String returns.

@@ -48,6 +48,12 @@ func (e *engine) savepoint(dir string) (err error) {
 			return err
 		}
 	}
+	own := disk.PathDir(e.witness.name)
+	for up := dir; disk.PathDir(up) != up; up = disk.PathDir(up) {
+		if up == own {
+			return fmt.Errorf("it would be inside of the store, %s", own)
+		}
+	}
 	if _, err := disk.Stat(dir); err == nil {
 		return fs.ErrExist
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -43,6 +43,11 @@ func TestASavepointHoldsWhatTheStoreHeld(t *testing.T) {
 	if err := s.Savepoint("at/noon"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("made again: %v", err)
 	}
+	for _, inside := range []string{"db/noon", "db/data/noon", "db/stage/at/noon"} {
+		if err := s.Savepoint(inside); err == nil || !strings.Contains(err.Error(), "inside of the store, db") {
+			t.Errorf("in %s: %v", inside, err)
+		}
+	}
 	after := pairs(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
