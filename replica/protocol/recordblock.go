@@ -111,7 +111,7 @@ func (b *blockEncoder) fitting(k crdt.Key, rec crdt.Record) (n, size int) {
 }
 
 // size returns about how many bytes appendTo appends.
-func (b *blockEncoder) size() int { return 64 + 18*len(b.table.Writers()) + b.filled() }
+func (b *blockEncoder) size() int { return 18*len(b.table.Writers()) + b.filled() }
 
 // appendTo appends the block to a frame, and begins the next one.
 func (b *blockEncoder) appendTo(dst []byte) []byte {
