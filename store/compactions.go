@@ -24,7 +24,7 @@ type compactions struct {
 	running  bool
 	denied   bool           // somebody was turned away while running was set
 	failures uint           // in a row
-	notUntil time.Time      // the end of the pause after a failure
+	notUntil time.Time      // the end of the pause after an open or a failure
 	resuming bool           // a goroutine waits to grant what was denied
 	ended    bool           // unregistered: nothing is granted any more
 	granting sync.WaitGroup // calls of db under way; added to under mu while not ended
@@ -37,9 +37,17 @@ const (
 	maxPause   = time.Minute
 )
 
+// openPause is how long a store that is opened does not compact what it was left
+// with: it would share the processor and the disk with the open, whose fsyncs took
+// ten times as long.
+const openPause = 250 * time.Millisecond
+
 func newCompactions(f *faults) *compactions {
 	return &compactions{faults: f, stop: make(chan struct{})}
 }
+
+// rest has nothing compacted for a while. Call it before Pebble is opened.
+func (c *compactions) rest(pause time.Duration) { c.notUntil = time.Now().Add(pause) }
 
 // Register implements pebble.CompactionScheduler.
 func (c *compactions) Register(_ int, db pebble.DBForCompaction) { c.db = db }

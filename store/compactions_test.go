@@ -46,6 +46,32 @@ func TestOverwritesAreCompactedAway(t *testing.T) {
 	})
 }
 
+// What a store was left with is compacted a moment after it was opened.
+func TestAnOpenComesBeforeCompactions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &waitingDB{}
+		c := newCompactions(newFaults(nil))
+		c.rest(openPause)
+		c.Register(1, db)
+		for range 2 {
+			if granted, _ := c.TrySchedule(); granted {
+				t.Fatal("one runs beside the open")
+			}
+		}
+		time.Sleep(openPause - time.Nanosecond)
+		synctest.Wait()
+		if n := db.granted.Load(); n != 0 {
+			t.Fatalf("%d were granted too early", n)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if n := db.granted.Load(); n != 1 {
+			t.Errorf("%d were granted once the pause was over, want 1", n)
+		}
+		c.Unregister()
+	})
+}
+
 func TestCompactionsRunOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &waitingDB{}

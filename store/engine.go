@@ -312,6 +312,7 @@ func (e *engine) pebbleOptions(o engineOptions, mem int64, exists bool) *pebble.
 		MaxManifestFileSize:         maxManifestBytes,
 	}
 	compactions := newCompactions(e.faults)
+	compactions.rest(openPause)
 	p.Experimental.CompactionScheduler = compactions
 	p.EventListener = e.listener(compactions)
 	for i := range p.Levels {
