@@ -18,8 +18,9 @@ defaults (16 MiB of cache). Sets are buffered, one in a transaction; sets and re
 are of keys drawn at random. Open is from closed to one value read. The digest is
 what two peers with equal vectors compare in the background.
 
-What it means: to open does not follow the keys. A set writes without reading, and
-does not slow down as the keys grow. A read falls once the keys are more than the
+What it means: to open hardly follows the keys: a thousand times as many take seven
+times as long, a tenth of a second. A set writes without reading, and does not slow down
+as the keys grow. A read falls once the keys are more than the
 caches hold. A digest reads every key, and so grows as they do: it runs at most once an
 hour, beside all else. Of 10,000 keys the tables hold the 20,000 sets as well, which no
 compaction has met yet. To reconcile is not measured here.`

@@ -29,8 +29,8 @@ received for each peer and update; the time is from a durable write at the hub u
 peers have it on disk (theirs is memory here) and watchers saw it, the median of twenty.
 All of them share two cores.
 
-What it means: memory and bytes are the same for each peer, however many there are. The
-time grows as the peers do, since each gets a packet of its own and answers it.`
+What it means: neither memory nor bytes for each peer grow with their number; of few,
+what the hub itself came to hold meanwhile counts as theirs. The time grows as the peers do, since each gets a packet of its own and answers it.`
 
 // updates are how many are timed, once some have gone by: what is said on a new
 // link is not of them.
