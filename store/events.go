@@ -19,10 +19,12 @@ func (e *engine) listener(c *compactions) *pebble.EventListener {
 			e.faults.halt(fmt.Errorf("%w: %s: %w", ErrDamaged, info.Path, plain(info.Details)))
 		},
 		// A flush or a compaction failed. Pebble repeats it; the guard and
-		// compactions pace that.
+		// compactions pace that. Of damage was told when it halted the store.
 		BackgroundError: func(err error) {
-			if !e.faults.frozen.Load() && !e.faults.full.Load() && !errors.Is(err, pebble.ErrCancelledCompaction) {
-				e.faults.report(fmt.Errorf("in the background: %w", readError(err)))
+			err = readError(err)
+			told := e.faults.frozen.Load() || e.faults.full.Load() || errors.Is(err, ErrDamaged) && e.faults.fatal() != nil
+			if !told && !errors.Is(err, pebble.ErrCancelledCompaction) {
+				e.faults.report(fmt.Errorf("in the background: %w", err))
 			}
 		},
 		WALCreated: func(pebble.WALCreateInfo) { e.backlog.stale.Store(true) }, // a new memtable

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -45,6 +47,25 @@ func TestFailedFsyncIsNotAcknowledgedNorRepeated(t *testing.T) {
 		}
 		ok(t, e.Close())
 	})
+}
+
+// A compaction that comes upon damage fails again and again: the damage is
+// reported when it halts the store.
+func TestDamageInTheBackgroundIsReportedOnce(t *testing.T) {
+	var reports []error
+	o := smallEngine(newSickDisk())
+	o.Report = func(err error) { reports = append(reports, err) }
+	e := mustOpen(t, "store", o)
+	l := e.listener(newCompactions(e.faults))
+	l.BackgroundError(syscall.EIO)
+	l.DataCorruption(pebble.DataCorruptionInfo{Path: "table", Details: pebble.ErrCorruption})
+	for range 2 {
+		l.BackgroundError(fmt.Errorf("compaction: %w", pebble.ErrCorruption))
+	}
+	if len(reports) != 2 || !errors.Is(reports[0], syscall.EIO) || !errors.Is(reports[1], ErrDamaged) {
+		t.Errorf("reported %q, want the error of the disk and the damage once", reports)
+	}
+	must(t, e.Close(), ErrHalted, ErrDamaged)
 }
 
 func TestFaultIsReportedOnce(t *testing.T) {
