@@ -10,7 +10,7 @@ import (
 type applyReads struct {
 	most int // how many records there may be to read
 	read int
-	near bool    // they lie close: it is known once there is a seeker, or none
+	near bool    // they lie close to each other, as was found once fewChanges were read
 	it   *seeker // nil: they are read one by one
 }
 

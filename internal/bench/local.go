@@ -47,13 +47,19 @@ func localRows() []Row {
 // counter returns the i-th of the counters that are hot.
 func counter(i int) crdt.Counter { return crdt.NewCounter(fmt.Sprintf("%016d", i)) }
 
-// prepareCounter adds to counters that are hot, one a transaction.
-func prepareCounter(l *Lab) (Repetition, error) {
+// openCounters opens a namespace, and a bare Pebble for batches of a counter's size.
+func openCounters(l *Lab) (*replica.Namespace, *rawWriter, error) {
 	ns, err := openNamespace(l, replica.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	raw, err := newRawWriter(l, hotCounters, counterSizes)
+	return ns, raw, err
+}
+
+// prepareCounter adds to counters that are hot, one a transaction.
+func prepareCounter(l *Lab) (Repetition, error) {
+	ns, raw, err := openCounters(l)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +81,7 @@ func prepareCounter(l *Lab) (Repetition, error) {
 // the end of a turn: of one that takes less than the time in which they are
 // flushed by themselves.
 func prepareCoalesced(l *Lab) (Repetition, error) {
-	ns, err := openNamespace(l, replica.Options{})
-	if err != nil {
-		return nil, err
-	}
-	raw, err := newRawWriter(l, hotCounters, counterSizes)
+	ns, raw, err := openCounters(l)
 	if err != nil {
 		return nil, err
 	}

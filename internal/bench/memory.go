@@ -59,13 +59,7 @@ func (r resident) rss() float64 { return float64(r.RSS) }
 
 // prepareMemory fills a store, which a process serves in each repetition.
 func prepareMemory(l *Lab, profile replica.Profile, more int, figure func(first, last resident) Pair) (Repetition, error) {
-	dir, err := l.Dir()
-	if err != nil {
-		return nil, err
-	}
-	err = withNamespace(dir, replica.Options{}, func(ns *replica.Namespace) error {
-		return setAll(l.Context, ns, l.Keys, l.Keys)
-	})
+	dir, err := filledDir(l)
 	return func() (p Pair, err error) {
 		lab, err := newLab(l.Context, l.dir, l.Keys) // each repetition begins without peers
 		if err != nil {
@@ -75,6 +69,16 @@ func prepareMemory(l *Lab, profile replica.Profile, more int, figure func(first,
 		first, last, err := serveAndMeasure(lab, dir, profile, more)
 		return figure(first, last), err
 	}, err
+}
+
+// filledDir returns the folder of a full store that is closed.
+func filledDir(l *Lab) (dir string, err error) {
+	if dir, err = l.Dir(); err != nil {
+		return dir, err
+	}
+	return dir, withNamespace(dir, replica.Options{}, func(ns *replica.Namespace) error {
+		return setAll(l.Context, ns, l.Keys, l.Keys)
+	})
 }
 
 // serveAndMeasure has a process serve the store in dir to the peers of a

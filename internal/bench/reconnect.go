@@ -36,13 +36,7 @@ func reconnectRow() Row {
 }
 
 func prepareReconnect(l *Lab) (Repetition, error) {
-	dir, err := l.Dir()
-	if err != nil {
-		return nil, err
-	}
-	err = withNamespace(dir, replica.Options{}, func(ns *replica.Namespace) error {
-		return setAll(l.Context, ns, l.Keys, l.Keys)
-	})
+	dir, err := filledDir(l)
 	return func() (p Pair, err error) {
 		r, err := reconnect(l, dir)
 		budget := float64(deviceBudget) + float64(crowdPeers*peerBudget)/1024
