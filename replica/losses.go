@@ -35,8 +35,9 @@ type losses struct {
 }
 
 // add takes note of transactions up to the given ones that a peer has, and the
-// store, which covers own, has not.
-func (l *losses) add(namespace string, own *crdt.Past, entries []crdt.Dot, now time.Time) {
+// store, which covers own, has not. It returns the entries that say more than
+// was known: two links with one peer, and each peer, may tell the same.
+func (l *losses) add(namespace string, own *crdt.Past, entries []crdt.Dot, now time.Time) (news []crdt.Dot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all == nil {
@@ -45,14 +46,19 @@ func (l *losses) add(namespace string, own *crdt.Past, entries []crdt.Dot, now t
 	known := l.all[namespace]
 	for _, d := range entries {
 		at, found := slices.BinarySearchFunc(known, d.Writer, func(o Loss, w crdt.WriterID) int { return o.Writer.Compare(w) })
+		if found && d.Seq <= known[at].Peers {
+			continue
+		}
+		news = append(news, d)
 		switch {
 		case found:
-			known[at].Peers = max(known[at].Peers, d.Seq)
+			known[at].Peers = d.Seq
 		case len(known) < maxLostWriters:
 			known = slices.Insert(known, at, Loss{Writer: d.Writer, Had: own.Seq(d.Writer), Peers: d.Seq, Noticed: now})
 		}
 	}
 	l.all[namespace] = known
+	return news
 }
 
 // of returns those of a namespace, of which here is what is here now.

@@ -64,19 +64,23 @@ func (m *mesh) quarantine() {
 }
 
 // reportAhead tells the operator that this store lost what a peer still has.
-// Nothing is broken: it comes back as the state of others does.
+// Nothing is broken: it comes back as the state of others does. What has been
+// said is not said again, over whichever link it comes.
 func (m *mesh) reportAhead(e protocol.Ahead) {
 	ns := e.Namespace.(*store.Namespace)
 	own := ns.Durable()
+	news := m.losses.add(ns.Name(), own, e.Entries, m.notices.now())
+	if len(news) == 0 {
+		return
+	}
 	var lacking uint64
-	for _, d := range e.Entries {
+	for _, d := range news {
 		lacking += d.Seq - min(d.Seq, own.Seq(d.Writer))
 	}
 	text := "a peer has transactions of this node that its store lacks: it lost its tail, was restored, or runs twice; they are fetched"
-	m.log.Warn(text, "namespace", ns.Name(), "peer", e.Peer.Short(), "writers", len(e.Entries), "transactions", lacking)
-	m.losses.add(ns.Name(), own, e.Entries, m.notices.now())
+	m.log.Warn(text, "namespace", ns.Name(), "peer", e.Peer.Short(), "writers", len(news), "transactions", lacking)
 	m.notices.add(Notice{
-		Kind: NoticeLost, Namespace: ns.Name(), Node: e.Peer, Writers: e.Entries,
-		Text: fmt.Sprintf("%s (%d transactions of %d writers)", text, lacking, len(e.Entries)),
+		Kind: NoticeLost, Namespace: ns.Name(), Node: e.Peer, Writers: news,
+		Text: fmt.Sprintf("%s (%d transactions of %d writers)", text, lacking, len(news)),
 	})
 }
