@@ -201,4 +201,7 @@ func fillLoop(t *testing.T, ns *Namespace, keys int) {
 			t.Fatal(err)
 		}
 	}
+	if err := ns.Sync(t.Context()); err != nil { // what is not on disk, no peer is told of
+		t.Fatal(err)
+	}
 }
