@@ -70,6 +70,12 @@ func (p Profile) String() string {
 
 func (p Profile) known() bool { return p >= 0 && int(p) < len(profiles) }
 
+// CacheBytes is what Options.CacheBytes is where it is not set.
+func (p Profile) CacheBytes() int64 { return profiles[p].cacheBytes }
+
+// MemTableBytes is what Options.MemTableBytes is where it is not set.
+func (p Profile) MemTableBytes() int64 { return profiles[p].memTableBytes }
+
 // GCPercent is what to give runtime/debug.SetGCPercent, or GOGC.
 func (p Profile) GCPercent() int { return profiles[p].gcPercent }
 

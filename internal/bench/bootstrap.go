@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/anabranch-db/anabranch/internal/usage"
 	"github.com/anabranch-db/anabranch/replica"
 	"github.com/anabranch-db/anabranch/transport"
 )
@@ -60,7 +61,7 @@ func prepareBootstrap(l *Lab) (Repetition, error) {
 		return nil, err
 	}
 	return func() (p Pair, err error) {
-		var r resident
+		var r usage.Memory
 		err = l.inside(func(l *Lab) (err error) { r, err = bootstrap(l, key, status.Listen); return err })
 		return Pair{Ours: float64(r.Peak) / (1 << 20), Raw: deviceBudget}, err
 	}, nil
@@ -68,7 +69,7 @@ func prepareBootstrap(l *Lab) (Repetition, error) {
 
 // bootstrap has a process get all that the server has, and returns what it took
 // at its peak.
-func bootstrap(l *Lab, key []byte, server string) (r resident, err error) {
+func bootstrap(l *Lab, key []byte, server string) (r usage.Memory, err error) {
 	dir, err := l.Dir()
 	if err != nil {
 		return r, err

@@ -1,16 +1,15 @@
 package bench
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/usage"
 	"github.com/anabranch-db/anabranch/replica"
 )
 
@@ -44,22 +43,22 @@ func flashWritten(l *Lab) (Pair, error) {
 // flashDevice counts what the kernel is told to write.
 func flashDevice(l *Lab) (p Pair, err error) {
 	n := float64(flashWrites(l))
-	before, err := writtenPages()
+	before, err := usage.Written()
 	if err != nil {
 		return p, err
 	}
 	if err := writeOurs(l, vfs.Default); err != nil {
 		return p, err
 	}
-	between, err := writtenPages()
+	between, err := usage.Written()
 	if err != nil {
 		return p, err
 	}
 	if err := writeRaw(l); err != nil {
 		return p, err
 	}
-	after, err := writtenPages()
-	return Pair{Ours: (between - before) / n, Raw: (after - between) / n}, err
+	after, err := usage.Written()
+	return Pair{Ours: float64(between-before) / n, Raw: float64(after-between) / n}, err
 }
 
 // writeOurs writes registers, durably, one a transaction.
@@ -99,17 +98,6 @@ func writeRaw(l *Lab) error {
 		}
 	}
 	return nil
-}
-
-// writtenPages returns what this process had written to disks, in bytes.
-func writtenPages() (n float64, err error) {
-	b, err := os.ReadFile("/proc/self/io") // Linux alone has it
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := bytes.Cut(b, []byte("\nwrite_bytes: "))
-	_, err = fmt.Sscan(string(rest), &n)
-	return n, err
 }
 
 // countingFS counts what is written to files.

@@ -9,12 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/anabranch-db/anabranch/crdt"
+	"github.com/anabranch-db/anabranch/internal/usage"
 	"github.com/anabranch-db/anabranch/replica"
 	"github.com/anabranch-db/anabranch/transport"
 )
@@ -37,28 +36,23 @@ func memoryRows() []Row {
 		Name: "memory/device", Work: "resident memory of a small device, full store, 8 peers",
 		Raw: "its budget", Unit: "MiB", Goal: Goal{AtMost: 1},
 		Prepare: func(l *Lab) (Repetition, error) {
-			return prepareMemory(l, replica.ProfileSmallDevice, 0, func(first, _ resident) Pair {
-				return Pair{Ours: first.rss() / (1 << 20), Raw: deviceBudget}
+			return prepareMemory(l, replica.ProfileSmallDevice, 0, func(first, _ usage.Memory) Pair {
+				return Pair{Ours: float64(first.Now) / (1 << 20), Raw: deviceBudget}
 			})
 		},
 	}, {
 		Name: "memory/hub-peer", Work: "resident memory of a hub for each further peer, idle",
 		Raw: "its budget", Unit: "KiB", Goal: Goal{AtMost: 1},
 		Prepare: func(l *Lab) (Repetition, error) {
-			return prepareMemory(l, replica.ProfileHub, hubPeers, func(first, last resident) Pair {
-				return Pair{Ours: max(last.rss()-first.rss(), 1) / hubPeers / 1024, Raw: peerBudget}
+			return prepareMemory(l, replica.ProfileHub, hubPeers, func(first, last usage.Memory) Pair {
+				return Pair{Ours: max(float64(last.Now-first.Now), 1) / hubPeers / 1024, Raw: peerBudget}
 			})
 		},
 	}, bootstrapRow(), reconnectRow()}
 }
 
-// resident is what a process says of its memory, in bytes.
-type resident struct{ RSS, Peak int64 }
-
-func (r resident) rss() float64 { return float64(r.RSS) }
-
 // prepareMemory fills a store, which a process serves in each repetition.
-func prepareMemory(l *Lab, profile replica.Profile, more int, figure func(first, last resident) Pair) (Repetition, error) {
+func prepareMemory(l *Lab, profile replica.Profile, more int, figure func(first, last usage.Memory) Pair) (Repetition, error) {
 	dir, err := filledDir(l)
 	return func() (p Pair, err error) {
 		lab, err := newLab(l.Context, l.dir, l.Keys) // each repetition begins without peers
@@ -83,7 +77,7 @@ func filledDir(l *Lab) (dir string, err error) {
 
 // serveAndMeasure has a process serve the store in dir to the peers of a
 // device, and then to more.
-func serveAndMeasure(l *Lab, dir string, profile replica.Profile, more int) (first, last resident, err error) {
+func serveAndMeasure(l *Lab, dir string, profile replica.Profile, more int) (first, last usage.Memory, err error) {
 	key, err := transport.NewKey()
 	if err != nil {
 		return first, last, err
@@ -109,7 +103,7 @@ func serveAndMeasure(l *Lab, dir string, profile replica.Profile, more int) (fir
 
 // withPeers links a node with so many more peers, and has it say what memory it
 // takes then.
-func (c *child) withPeers(l *Lab, authority *transport.Authority, listen string, n int) (r resident, err error) {
+func (c *child) withPeers(l *Lab, authority *transport.Authority, listen string, n int) (r usage.Memory, err error) {
 	addr, err := net.ResolveUDPAddr("udp", listen)
 	if err != nil {
 		return r, err
@@ -164,7 +158,7 @@ func node(in io.Reader, out *json.Encoder, args []string) (err error) {
 	}
 	err = out.Encode(status.Listen)
 	for lines := bufio.NewScanner(in); err == nil && lines.Scan(); {
-		var r resident
+		var r usage.Memory
 		if r, err = residentMemory(profile); err == nil {
 			err = out.Encode(r)
 		}
@@ -218,28 +212,9 @@ func warm(db *replica.DB, keys string) error {
 
 // residentMemory returns what the kernel counts. A hub's is counted without
 // garbage, whose share follows the whole and not a peer.
-func residentMemory(profile replica.Profile) (r resident, err error) {
+func residentMemory(profile replica.Profile) (usage.Memory, error) {
 	if profile == replica.ProfileHub {
 		debug.FreeOSMemory()
 	}
-	b, err := os.ReadFile("/proc/self/status") // Linux alone has it
-	if err != nil {
-		return r, err
-	}
-	for line := range strings.Lines(string(b)) {
-		name, value, _ := strings.Cut(line, ":")
-		for _, f := range []struct {
-			name string
-			to   *int64
-		}{{"VmRSS", &r.RSS}, {"VmHWM", &r.Peak}} {
-			if f.name != name {
-				continue
-			}
-			if _, err := fmt.Sscan(value, f.to); err != nil {
-				return r, err
-			}
-			*f.to <<= 10
-		}
-	}
-	return r, nil
+	return usage.Resident()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/anabranch-db/anabranch/internal/usage"
 	"github.com/anabranch-db/anabranch/replica"
 	"github.com/anabranch-db/anabranch/transport"
 )
@@ -46,7 +47,7 @@ func prepareReconnect(l *Lab) (Repetition, error) {
 
 // reconnect has a process serve the store in dir, and another be its peers, which
 // break off and come back.
-func reconnect(l *Lab, dir string) (r resident, err error) {
+func reconnect(l *Lab, dir string) (r usage.Memory, err error) {
 	key, err := transport.NewKey()
 	if err != nil {
 		return r, err

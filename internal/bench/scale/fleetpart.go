@@ -163,14 +163,16 @@ func sectionOf(all []life) section {
 	return s
 }
 
-// add adds a point to a line of a plot.
+// add adds a point to a line of a plot, at its place.
 func add(p *plot.Lines, name string, x, y float64) {
 	i := slices.IndexFunc(p.Lines, func(l plot.Line) bool { return l.Name == name })
 	if i < 0 {
 		i = len(p.Lines)
 		p.Lines = append(p.Lines, plot.Line{Name: name})
 	}
-	p.Lines[i].X, p.Lines[i].Y = append(p.Lines[i].X, x), append(p.Lines[i].Y, y)
+	l := &p.Lines[i]
+	at, _ := slices.BinarySearch(l.X, x)
+	l.X, l.Y = slices.Insert(l.X, at, x), slices.Insert(l.Y, at, y)
 }
 
 const fleetMeans = `The machines of replica/protocol as they are, in virtual time, each with four links

@@ -63,7 +63,7 @@ func measureKeys(o *options, n int) (k keyed, err error) {
 		return k, err
 	}
 	defer os.RemoveAll(dir)
-	err = inNamespace(dir, func(_ *replica.DB, ns *replica.Namespace) error {
+	err = inNamespace(dir, replica.Options{}, func(_ *replica.DB, ns *replica.Namespace) error {
 		if err := fill(ns, n); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func measureKeys(o *options, n int) (k keyed, err error) {
 		return k, err
 	}
 	start := time.Now()
-	err = inNamespace(dir, func(db *replica.DB, ns *replica.Namespace) error {
+	err = inNamespace(dir, replica.Options{}, func(db *replica.DB, ns *replica.Namespace) error {
 		if err := read(ns, n/2); err != nil {
 			return err
 		}
@@ -95,8 +95,8 @@ func measureKeys(o *options, n int) (k keyed, err error) {
 	return k, err
 }
 
-func inNamespace(dir string, fn func(*replica.DB, *replica.Namespace) error) error {
-	db, err := replica.Open(dir, replica.Options{})
+func inNamespace(dir string, o replica.Options, fn func(*replica.DB, *replica.Namespace) error) error {
+	db, err := replica.Open(dir, o)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,8 +11,11 @@ import (
 	"time"
 )
 
-// valueBytes is the size of every value, keys are of 16 bytes.
-const valueBytes = 100
+// The sizes of every key and value.
+const (
+	keyBytes   = 16
+	valueBytes = 100
+)
 
 // options are the flags.
 type options struct {
@@ -23,6 +25,8 @@ type options struct {
 	peers  []int
 	nodes  []int
 	losses []int // of a hundred packets
+
+	profileKeys int // of a profile that is tried
 }
 
 func (o *options) progress(format string, args ...any) {
@@ -37,6 +41,7 @@ var parts = []struct {
 	{"keys", keysPart},
 	{"writers", writersPart},
 	{"peers", peersPart},
+	{"profiles", profilesPart},
 	{"fleet", fleetPart},
 }
 
@@ -50,18 +55,20 @@ func main() {
 	list("nodes", "the sizes of a simulated fleet", &o.nodes)
 	list("loss", "of a hundred packets of a simulated fleet how many are lost", &o.losses)
 	flag.StringVar(&o.dir, "dir", "", "measure on the disk of this folder (default: that of temporary files)")
+	flag.IntVar(&o.profileKeys, "profile-keys", 100_000, "the size of a namespace that the caches of profiles are tried with, in keys")
 	run := flag.String("run", "", "only parts whose names match this regexp")
 	flag.StringVar(&o.docs, "docs", "docs", "the folder that the page and its plots are written to")
 	flag.Parse()
-	if a := flag.Args(); len(a) == 4 && a[0] == peersCommand {
-		n, err := strconv.Atoi(a[3])
-		if err = errors.Join(err, asPeers(a[1], a[2], n)); err != nil {
-			fmt.Fprintln(os.Stderr, "scale: the peers:", err)
-			os.Exit(1)
-		}
-		return
+	var err error
+	switch a := flag.Args(); {
+	case len(a) == 4 && a[0] == peersCommand:
+		err = asPeers(a[1], a[2], a[3])
+	case len(a) == 3 && a[0] == tryCommand:
+		err = tryCaches(a[1], a[2])
+	default:
+		err = measure(&o, *run)
 	}
-	if err := measure(&o, *run); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		os.Exit(1)
 	}

@@ -156,7 +156,11 @@ const peersCommand = "as-peers"
 
 // asPeers is what that process does: it opens n nodes that dial the hub, and says
 // a line for each update once all of them have it, until its input ends.
-func asPeers(hub, authorityDir string, n int) error {
+func asPeers(hub, authorityDir, number string) error {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
 	authority, err := transport.LoadAuthority(authorityDir)
 	if err != nil {
 		return err
