@@ -68,12 +68,12 @@ var plan = []room{
 	},
 	{
 		dir:   "internal/bench",
-		rooms: []string{"crdt", "store", "transport", "replica", "replica/protocol", "replica/sim", "internal/plot"},
+		rooms: []string{"crdt", "store", "transport", "replica", "replica/protocol", "replica/sim", "internal/plot", "internal/usage"},
 		libs:  []string{pebble, "github.com/quic-go/quic-go", "golang.org/x/sys"},
 	},
 	{
 		dir:   "internal/bench/scale",
-		rooms: []string{"crdt", "transport", "replica", "replica/protocol", "internal/plot"},
+		rooms: []string{"crdt", "transport", "replica", "replica/protocol", "internal/plot", "internal/usage"},
 		libs:  []string{pebble},
 	},
 	{dir: "internal/crashdisk", libs: []string{pebble}},
@@ -82,6 +82,7 @@ var plan = []room{
 	{dir: "internal/fuzz"},
 	{dir: "internal/house", tests: []string{scripts}},
 	{dir: "internal/plot"},
+	{dir: "internal/usage"},
 	{dir: "internal/planted", libs: []string{scripts}},
 	{dir: "internal/proof", libs: []string{"github.com/spf13/cobra"}},
 	{dir: "internal/steady"},
