@@ -61,7 +61,7 @@ func (l *link) weight(frame []byte) int64 { return min(int64(len(frame)), l.mesh
 func (l *link) start() {
 	l.mesh.running.Go(l.receive)
 	l.outlet.begin(func() {
-		l.mesh.running.Go(func() {
+		l.mesh.crew.do(func() {
 			if err := l.outlet.run(l.ctx); err != nil {
 				// Closed like this the link ends for the receiver as well.
 				_ = l.conn.Close(transport.CodeGoingAway, err.Error())

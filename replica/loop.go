@@ -180,7 +180,7 @@ func (m *mesh) startBuild(b protocol.Build, n uint64) {
 	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	m.jobs[b.Job] = cancel
-	m.running.Go(func() { m.inbox.post(m.build(ctx, l, b, n)) })
+	m.crew.do(func() { m.inbox.post(m.build(ctx, l, b, n)) })
 }
 
 // cancelJob ends a Build, or throws away what an Apply has collected.

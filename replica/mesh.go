@@ -30,6 +30,7 @@ type mesh struct {
 	ctx     context.Context // ends when the mesh closes
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	crew    *crew // of builds and senders
 	fanout  fanout
 	breaks  breaks
 	turns   *turns // of peers that catch up
@@ -96,6 +97,7 @@ func newMesh(network transport.Network, d *DB) *mesh {
 		revocations: make(revocationQueue, revocationPlaces),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.crew = newCrew(m.ctx, &m.running)
 	m.inbox.ready = make(chan struct{}, 1)
 	m.timer = time.AfterFunc(time.Hour, func() { m.inbox.post(protocol.Tick{}) })
 	m.timer.Stop()
