@@ -4,8 +4,9 @@ import "fmt"
 
 // Profile is how much memory a node may take for speed, where no field of
 // Options says it. anabranch bench --run memory measures the small one against
-// its budget, and what each of 1,000 peers takes at a hub; the hub's caches were
-// reasoned, and not measured.
+// its budget, and what each of 1,000 peers takes at a hub. The caches of blocks and
+// the memtables were chosen by what docs/scale.md shows; those of decoded records
+// and of folds were reasoned.
 //
 // What a profile bounds is what the database holds. Go's collector lets garbage
 // grow beside it, so a process that has a bound to keep sets the collector too:
@@ -22,7 +23,7 @@ const (
 	// up to 1 MiB, 512 KiB received on a link and not applied yet, 32 handshakes at
 	// a time, and 64 open files. Bulk comes in more slowly.
 	ProfileSmallDevice
-	// ProfileHub is for a node that thousands sync with: a cache of 128 MiB,
+	// ProfileHub is for a node that thousands sync with: a cache of 64 MiB,
 	// memtables of 16 MiB, 16 MiB of folds, 64 MiB of decoded records, and 1,024
 	// open files. It keeps 68 MiB of the disk in reserve, where others keep 20
 	// and 6.
@@ -47,7 +48,7 @@ type bounds struct {
 var profiles = [...]bounds{
 	ProfileStandard:    {"standard", 16 << 20, 4 << 20, 1 << 20, 4 << 20, 4 << 20, 256, 100, 0, linkBudgetBytes, 256},
 	ProfileSmallDevice: {"small", 4 << 20, 1 << 20, 256 << 10, 1 << 20, 1 << 20, 64, 50, 24 << 20, 512 << 10, 32},
-	ProfileHub:         {"hub", 128 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 50, 0, linkBudgetBytes, 256},
+	ProfileHub:         {"hub", 64 << 20, 16 << 20, 16 << 20, 64 << 20, 4 << 20, 1024, 50, 0, linkBudgetBytes, 256},
 }
 
 // ParseProfile returns the profile of a name that String returns.
