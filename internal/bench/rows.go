@@ -7,6 +7,6 @@ import "slices"
 func Rows() []Row {
 	return slices.Concat(
 		localRows(), readRows(), codecRows(), liveRows(), wireRows(), helloRows(), idleRows(),
-		diskRows(), openRows(), checkpointRows(), flashRows(), applyRows(), rejoinRows(), memoryRows(),
+		diskRows(), openRows(), checkpointRows(), flashRows(), applyRows(), rejoinRows(), memoryRows(), sizeRows(),
 	)
 }
