@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -206,11 +207,13 @@ func TestCheckEndsWithItsContext(t *testing.T) {
 
 // A system that does not let a check read says nothing of the store.
 func TestWhatACheckMayNotReadIsNoDamage(t *testing.T) {
-	var refuse error
+	var refuse atomic.Pointer[error] // Pebble opens tables by itself, too
 	mem := filledNode(t)
 	fs := crashdisk.Hook(mem, func(op errorfs.Op) error {
 		if strings.HasSuffix(op.Path, ".sst") && op.Kind.ReadOrWrite() == errorfs.OpIsRead {
-			return refuse
+			if err := refuse.Load(); err != nil {
+				return *err
+			}
 		}
 		return nil
 	})
@@ -218,16 +221,17 @@ func TestWhatACheckMayNotReadIsNoDamage(t *testing.T) {
 	o.CacheBytes = 1
 	s, err := Open("db", o)
 	ok(t, err)
-	refuse = syscall.EMFILE
-	if err := s.Check(t.Context()); !errors.Is(err, refuse) || errors.Is(err, ErrDamaged) {
+	tooMany, sick := error(syscall.EMFILE), error(syscall.EIO)
+	refuse.Store(&tooMany)
+	if err := s.Check(t.Context()); !errors.Is(err, tooMany) || errors.Is(err, ErrDamaged) {
 		t.Errorf("a check that may not open a file: %v", err)
 	}
 	ok(t, s.Health())
-	refuse = syscall.EIO
-	if err := s.Check(t.Context()); !errors.Is(err, refuse) || !errors.Is(err, ErrDamaged) {
+	refuse.Store(&sick)
+	if err := s.Check(t.Context()); !errors.Is(err, sick) || !errors.Is(err, ErrDamaged) {
 		t.Errorf("a check of a file that cannot be read: %v", err)
 	}
-	refuse = nil
+	refuse.Store(nil)
 	if err := s.Close(); !errors.Is(err, ErrHalted) {
 		t.Errorf("close: %v", err)
 	}
