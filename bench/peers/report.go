@@ -126,8 +126,8 @@ on disk, and a figure of one says nothing of the other. Where Anabranch appears
 as ` + "`crdt.Replica`" + ` it is the same data and the same merge without disk and network,
 which is what the CRDT libraries measure.
 
-Times are of a machine that did much else meanwhile, and compare roughly, within the
-run; sizes are exact.
+Times are of a machine that others share, and compare roughly, within the run; sizes are
+exact.
 
 NATS has one server in the same process, so its figures are without a network.
 SQLite replicates nothing. Yjs has no counter: each client sets a cell of its own.

@@ -54,7 +54,7 @@ What grows with what. This page is written by ` + "`go run ./internal/bench/scal
 all figures are of its last run of each size; its flags go further. Both axes of each plot are
 logarithmic: a line that is flat does not grow, one that climbs a decade for a decade
 grows as its input does. Of times and rates only the shape means anything on a shared
-machine that is busy with much else, and that only roughly; bytes are exact. [A fleet of 10,000 on paper](fleet.md) adds it up.
+machine, and that only roughly; bytes are exact. [A fleet of 10,000 on paper](fleet.md) adds it up.
 `
 
 // writePage puts all sections together.
