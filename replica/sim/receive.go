@@ -58,7 +58,10 @@ func (q *queue) next() {
 	d := q.node.job("task")
 	q.node.after(int64(d.IntN(5)), func() {
 		q.busy = false
-		if !q.space.closed && len(q.tasks) > 0 {
+		switch {
+		case q.space.closed:
+			q.tasks = nil // nobody waits for them
+		case len(q.tasks) > 0:
 			t := q.tasks[0]
 			q.tasks = q.tasks[1:]
 			q.do(t, d.In(q.node.failing))
