@@ -50,10 +50,10 @@ func main() {
 		keys: []int{10_000, 100_000}, peers: []int{1, 10, 100},
 		nodes: []int{10, 30, 100}, losses: []int{0, 5, 20},
 	}
-	list("keys", "the sizes of a namespace, in keys", &o.keys)
-	list("peers", "how many peers a hub has", &o.peers)
-	list("nodes", "the sizes of a simulated fleet", &o.nodes)
-	list("loss", "of a hundred packets of a simulated fleet how many are lost", &o.losses)
+	list("keys", "the sizes of a namespace, in keys", 1, &o.keys)
+	list("peers", "how many peers a hub has", 1, &o.peers)
+	list("nodes", "the sizes of a simulated fleet", 1, &o.nodes)
+	list("loss", "of a hundred packets of a simulated fleet how many are lost", 0, &o.losses)
 	flag.StringVar(&o.dir, "dir", "", "measure on the disk of this folder (default: that of temporary files)")
 	flag.IntVar(&o.profileKeys, "profile-keys", 100_000, "the size of a namespace that the caches of profiles are tried with, in keys")
 	run := flag.String("run", "", "only parts whose names match this regexp")
@@ -61,6 +61,8 @@ func main() {
 	flag.Parse()
 	var err error
 	switch a := flag.Args(); {
+	case o.profileKeys < 1:
+		err = fmt.Errorf("-profile-keys is %d, and must be at least 1", o.profileKeys)
 	case len(a) == 4 && a[0] == peersCommand:
 		err = asPeers(a[1], a[2], a[3])
 	case len(a) == 3 && a[0] == tryCommand:
@@ -74,14 +76,14 @@ func main() {
 	}
 }
 
-// list is a flag of whole numbers, separated by commas.
-func list(name, usage string, into *[]int) {
+// list is a flag of whole numbers, separated by commas, each at least so much.
+func list(name, usage string, least int, into *[]int) {
 	flag.Func(name, fmt.Sprintf("%s (default: %v)", usage, *into), func(text string) error {
 		*into = nil
 		for _, field := range strings.Split(text, ",") {
 			n, err := strconv.Atoi(field)
-			if err != nil || n < 0 {
-				return fmt.Errorf("%q is no number", field)
+			if err != nil || n < least {
+				return fmt.Errorf("%q is no number of at least %d", field, least)
 			}
 			*into = append(*into, n)
 		}

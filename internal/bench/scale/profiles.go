@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -19,19 +18,19 @@ import (
 const profilesMeans = `What the caches of a profile buy: a database with so many keys as -profile-keys says is
 opened with other caches and memtables than the profile has, everything else as it is,
 each time in a process of its own whose collector is set as the profile says, with what
-the cache differs on top of the limit of its memory. Sets, half a million, and reads are of keys drawn
-at random, and the kernel may keep the files in memory beside; written is what went to
-the disk for a byte of key and value, in whole pages; resident is the most that the
-process had. The profile's own are in bold.
+the cache differs on top of the limit of its memory. Sets, half a million, and reads are
+of keys drawn at random, and the kernel may keep the files in memory beside; written is
+what went to the disk for a byte of key and value, in whole pages; resident is the most
+that the process had. The profile's own are in bold.
 
 What it means, of four runs with 3,000,000 keys of which the last is below: memtables
 come out of the cache, and two of them that take all of it halve the reads. Beyond that
 a cache buys little where the kernel keeps the files anyhow: a hub reads no faster with
 128 or 256 MiB than with 64, which is why it has 64 and not the 128 that it had before
 this was measured. A memtable buys sets and spares the disk, up to 16 MiB: twice the
-sets of 4 or 8, and half the bytes. A small device would set a third faster with memtables of 2 MiB, but read
-half as fast, and outgrow its 40 MiB with a cache for both; with half a MiB it would
-write a third more to its flash.`
+sets of 4 or 8, and half the bytes. A small device would set a third faster with
+memtables of 2 MiB, but read half as fast, and outgrow its 40 MiB with a cache for both;
+with half a MiB it would write a third more to its flash.`
 
 // The operations of each kind that caches are tried with. The sets fill some
 // hundred memtables of a small device.
@@ -52,8 +51,8 @@ const mib = 1 << 20
 // trials are what each profile is tried with: its own, and others, of which one
 // differs at a time.
 var trials = []struct {
-	profile          replica.Profile
-	caches, memTable []int64
+	profile           replica.Profile
+	caches, memTables []int64
 }{
 	{replica.ProfileSmallDevice, []int64{2 * mib, 4 * mib, 8 * mib, 16 * mib}, []int64{mib / 2, mib, 2 * mib}},
 	{replica.ProfileStandard, []int64{8 * mib, 16 * mib, 32 * mib}, []int64{2 * mib, 4 * mib, 8 * mib}},
@@ -93,19 +92,30 @@ func profilesPart(o *options) (section, error) {
 	err = inNamespace(t.full, replica.Options{}, func(_ *replica.DB, ns *replica.Namespace) error {
 		return fill(ns, o.profileKeys)
 	})
-	for _, trial := range trials {
-		cache, memTable := trial.profile.CacheBytes(), trial.profile.MemTableBytes()
-		for _, n := range trial.caches {
-			err = errors.Join(err, t.try(trial.profile, n, memTable))
-		}
-		for _, n := range trial.memTable {
-			if n != memTable { // which was tried
-				err = errors.Join(err, t.try(trial.profile, cache, n))
-			}
-		}
+	if err == nil {
+		err = t.tryAll()
 	}
 	t.plots = []plot.Lines{t.reads, t.sets, t.memory}
 	return t.section, err
+}
+
+func (t *tuning) tryAll() error {
+	for _, trial := range trials {
+		for _, n := range trial.caches {
+			if err := t.try(trial.profile, n, trial.profile.MemTableBytes()); err != nil {
+				return err
+			}
+		}
+		for _, n := range trial.memTables {
+			if n == trial.profile.MemTableBytes() {
+				continue // it was tried
+			}
+			if err := t.try(trial.profile, trial.profile.CacheBytes(), n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // try measures a profile with other caches, in a process of its own.
