@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,10 @@ const (
 	keyBytes   = 16
 	valueBytes = 100
 )
+
+// mostLost is of how many packets a fleet is still simulated: each is sent again
+// until it arrives.
+const mostLost = 90
 
 // options are the flags.
 type options struct {
@@ -50,10 +55,10 @@ func main() {
 		keys: []int{10_000, 100_000}, peers: []int{1, 10, 100},
 		nodes: []int{10, 30, 100}, losses: []int{0, 5, 20},
 	}
-	list("keys", "the sizes of a namespace, in keys", 1, &o.keys)
-	list("peers", "how many peers a hub has", 1, &o.peers)
-	list("nodes", "the sizes of a simulated fleet", 1, &o.nodes)
-	list("loss", "of a hundred packets of a simulated fleet how many are lost", 0, &o.losses)
+	list("keys", "the sizes of a namespace, in keys", 1, math.MaxInt32, &o.keys)
+	list("peers", "how many peers a hub has", 1, math.MaxInt32, &o.peers)
+	list("nodes", "the sizes of a simulated fleet", 1, math.MaxInt32, &o.nodes)
+	list("loss", "of a hundred packets of a simulated fleet how many are lost", 0, mostLost, &o.losses)
 	flag.StringVar(&o.dir, "dir", "", "measure on the disk of this folder (default: that of temporary files)")
 	flag.IntVar(&o.profileKeys, "profile-keys", 100_000, "the size of a namespace that the caches of profiles are tried with, in keys")
 	run := flag.String("run", "", "only parts whose names match this regexp")
@@ -76,14 +81,14 @@ func main() {
 	}
 }
 
-// list is a flag of whole numbers, separated by commas, each at least so much.
-func list(name, usage string, least int, into *[]int) {
+// list is a flag of whole numbers, separated by commas, each within bounds.
+func list(name, usage string, least, most int, into *[]int) {
 	flag.Func(name, fmt.Sprintf("%s (default: %v)", usage, *into), func(text string) error {
 		*into = nil
 		for _, field := range strings.Split(text, ",") {
 			n, err := strconv.Atoi(field)
-			if err != nil || n < least {
-				return fmt.Errorf("%q is no number of at least %d", field, least)
+			if err != nil || n < least || n > most {
+				return fmt.Errorf("%q is no number from %d to %d", field, least, most)
 			}
 			*into = append(*into, n)
 		}
