@@ -71,6 +71,9 @@ func appendEventTail(dst []byte, e *Event) []byte {
 	} else {
 		dst = AppendBytes(dst, e.Value)
 	}
+	if e.Expires == 0 && len(e.Ext) == 0 {
+		return dst
+	}
 	return AppendFields(dst, e)
 }
 

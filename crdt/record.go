@@ -104,6 +104,9 @@ func (rec Record) Clone() Record {
 // AppendRecord appends rec as an array of events; index gives each writer's
 // place in the container's table.
 func AppendRecord(dst []byte, rec Record, index func(WriterID) uint64) []byte {
+	if len(rec) == 1 { // as most have
+		return AppendEvent(append(dst, 0x91), &rec[0], index(rec[0].Writer))
+	}
 	dst = AppendArray(dst, len(rec))
 	for i := range rec {
 		dst = AppendEvent(dst, &rec[i], index(rec[i].Writer))
