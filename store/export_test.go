@@ -28,9 +28,27 @@ func (r *Reconciliation) FinishOvertaken(overtake func()) (Applied, error) {
 // Flush writes the memtable out, as a full one is.
 func (s *Store) Flush() error { return s.engine.DB.Flush() }
 
-// Compact compacts everything.
+// Compact compacts everything. On a disk that is frozen nothing is compacted, and
+// Pebble would wait for it: then it returns why the disk is.
 func (s *Store) Compact() error {
-	return s.engine.DB.Compact(context.Background(), []byte{0}, []byte{0xff}, false)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	f := s.engine.faults
+	go func() {
+		for changed := f.change(); !f.frozen.Load(); changed = f.change() {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel(f.fatal())
+	}()
+	err := s.engine.DB.Compact(ctx, []byte{0}, []byte{0xff}, false)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // SetFull has the store take its disk for full, or for one with room again.
