@@ -45,7 +45,7 @@ const (
 
 // AppendEvent appends e with index in the place of its writer.
 func AppendEvent(dst []byte, e *Event, index uint64) []byte {
-	if e.Expires == 0 && len(e.Ext) == 0 { // most are so
+	if e.plain() {
 		dst = append(dst, 0x90|eventFields)
 	} else {
 		dst = AppendArray(dst, e.fields())
@@ -53,6 +53,9 @@ func AppendEvent(dst []byte, e *Event, index uint64) []byte {
 	dst = AppendUint(dst, index)
 	return appendEventTail(dst, e)
 }
+
+// plain reports whether e has nothing behind its value, as most have.
+func (e *Event) plain() bool { return e.Expires == 0 && len(e.Ext) == 0 }
 
 // fields returns how many fields e has.
 func (e *Event) fields() int {
@@ -71,7 +74,7 @@ func appendEventTail(dst []byte, e *Event) []byte {
 	} else {
 		dst = AppendBytes(dst, e.Value)
 	}
-	if e.Expires == 0 && len(e.Ext) == 0 {
+	if e.plain() {
 		return dst
 	}
 	return AppendFields(dst, e)

@@ -32,25 +32,23 @@ func (c *crew) do(fn func()) {
 }
 
 func (c *crew) work(fn func()) {
-	for {
+	for fn != nil {
 		fn()
-		if !c.stay(&fn) {
-			return
-		}
+		fn = c.wait()
 	}
 }
 
-// stay waits for the next function, unless enough others do.
-func (c *crew) stay(fn *func()) bool {
+// wait returns the next function; nil if enough others wait for it, or the crew
+// has ended.
+func (c *crew) wait() func() {
 	defer c.idle.Add(-1)
 	if c.idle.Add(1) > idleCrew {
-		return false
+		return nil
 	}
-	*fn = nil // what it refers to is not held meanwhile
 	select {
-	case *fn = <-c.next:
-		return true
+	case fn := <-c.next:
+		return fn
 	case <-c.ctx.Done():
-		return false
+		return nil
 	}
 }

@@ -29,8 +29,8 @@ a cache buys little where the kernel keeps the files anyhow: a hub reads no fast
 128 or 256 MiB than with 64, which is why it has 64 and not the 128 that it had before
 this was measured. A memtable buys sets and spares the disk, up to 16 MiB: twice the
 sets of 4 or 8, and half the bytes. A small device would set a third faster with
-memtables of 2 MiB, but read half as fast, and outgrow its 40 MiB with a cache for both;
-with half a MiB it would write a third more to its flash.`
+memtables of 2 MiB, but read half as fast, with 42 MiB resident; with half a MiB it would
+write a quarter more to its flash.`
 
 // The operations of each kind that caches are tried with. The sets fill some
 // hundred memtables of a small device.
